@@ -1,0 +1,1 @@
+"""Tests of deepdupe-daemon. `tests/README.md` says what runs where."""
