@@ -1,0 +1,48 @@
+"""The kinds of record, their MESSAGE_IDs and priorities: an interface that scripts and catalogs rely on."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+__all__ = ["Kind", "Priority"]
+
+
+class Priority(IntEnum):
+    """syslog's levels, as the journal's PRIORITY field has them."""
+
+    CRITICAL = 2
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+class Kind(Enum):
+    """One member a kind of record: (slug, MESSAGE_ID, priority). An id is never reused and never changed."""
+
+    DUPLICATE_FOUND = ("duplicate-found", "831076afaad142999a1cf1d0bbb774f7", Priority.NOTICE)
+    RELATED_FOUND = ("related-found", "3f22af80c3744d51adece189ccaeb48d", Priority.INFO)
+    FILE_FAILED = ("file-failed", "a61d5ded2a384021b6188170e986c3c8", Priority.WARNING)
+    EVENTS_LOST = ("events-lost", "840215acbaea4d04a47add6d514cccc8", Priority.WARNING)
+    RESCAN_DONE = ("rescan-done", "c77f5316fdb740efb40bdae40f9c879f", Priority.INFO)
+    WATCH_LIMIT = ("watch-limit", "bbcf905e44e14e248d65a1be07c3b598", Priority.WARNING)
+    ROOT_OFFLINE = ("root-offline", "1bf049e76741457b975abd542a765eba", Priority.WARNING)
+    ROOT_BACK = ("root-back", "f68571bf90ed4bf9be350e5fc5893e33", Priority.NOTICE)
+    MODEL_LOADED = ("model-loaded", "199558f6487d435db4ad2aa3ac65d3ba", Priority.INFO)
+    READY = ("ready", "319f231c321542128cb2785b997e88fc", Priority.INFO)
+    STOPPING = ("stopping", "3228bded609b4f36896bf1b5abb87d44", Priority.INFO)
+    STORE_SET_ASIDE = ("store-set-aside", "3ee86ab2e1ef4ac48217d3d6548dc9b1", Priority.WARNING)
+    STORE_UNAVAILABLE = ("store-unavailable", "a808d9d60fc1452a90674c0ea1f8c304", Priority.WARNING)
+    FATAL = ("fatal", "e5456f03e55f47bab259f94d2cbf1d27", Priority.CRITICAL)
+    NOTICE = ("notice", "aae9da5503d74c82bb05fd9596bc4817", Priority.INFO)
+
+    def __init__(self, slug: str, message_id: str, priority: Priority) -> None:
+        self.slug = slug
+        self.message_id = message_id
+        self.priority = priority
+
+    @classmethod
+    def from_slug(cls, slug: str) -> Kind:
+        """The kind of that slug; a slug that no kind has is a plain NOTICE, so that nothing goes unsaid."""
+        return next((kind for kind in cls if kind.slug == slug), cls.NOTICE)
