@@ -1,0 +1,34 @@
+"""judged: from evidence to a verdict. Pure: no I/O, no threads, no clock.
+
+Promises: `decide` is symmetric and deterministic; a stronger proof never yields a weaker class; an automatic class
+(identical bytes, identical pixels, re-encoded) never comes with a veto; embeddings propose and only pixels prove.
+"""
+
+from __future__ import annotations
+
+from deepdupe_daemon.judge.evidence import JudgePolicy, PairEvidence, Proof, Ruling
+from deepdupe_daemon.judge.keeper import BEST_RULES, DEFAULT_RULES, KeeperRule, Member, choose_keeper, keeper_rules
+from deepdupe_daemon.judge.ruling import DEFAULT_POLICY, decide, needs, proposed
+from deepdupe_daemon.judge.verifier import PICTURE_SIDE_PX, compare_pictures
+from deepdupe_daemon.judge.veto import low_information_vetoes, shot_vetoes
+
+__all__ = [
+    "BEST_RULES",
+    "DEFAULT_POLICY",
+    "DEFAULT_RULES",
+    "PICTURE_SIDE_PX",
+    "JudgePolicy",
+    "KeeperRule",
+    "Member",
+    "PairEvidence",
+    "Proof",
+    "Ruling",
+    "choose_keeper",
+    "compare_pictures",
+    "decide",
+    "keeper_rules",
+    "low_information_vetoes",
+    "needs",
+    "proposed",
+    "shot_vetoes",
+]

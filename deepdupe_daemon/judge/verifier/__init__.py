@@ -1,0 +1,34 @@
+"""The pixel-level verifier: pure functions of two decoded pictures, run in a decoding worker.
+
+Promises: symmetric (the relation is equal, the transform inverted), deterministic, single-threaded, no files, no state.
+cv2 is imported when the first pair is compared, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from deepdupe_daemon.model import Comparison, U8Array
+
+__all__ = ["PICTURE_SIDE_PX", "compare_pictures"]
+
+#: the longer side that both pictures should be decoded to, at most
+PICTURE_SIDE_PX: Final = 1024
+
+
+def compare_pictures(
+    a: U8Array,
+    b: U8Array,
+    *,
+    a_facts: Mapping[str, Any] | None = None,  # noqa: ARG001 -- the room's contract; see below
+    b_facts: Mapping[str, Any] | None = None,  # noqa: ARG001
+) -> Comparison:
+    """What the pixels of two upright RGB pictures, (height, width, 3) uint8, say of each other.
+
+    The facts (JSON of `ImageFacts`) are accepted for the record; the finding rests on the pixels alone.
+    Raises ValueError for arrays of another shape or type.
+    """
+    from deepdupe_daemon.judge.verifier.compare import compare
+
+    return compare(a, b)
