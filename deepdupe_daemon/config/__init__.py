@@ -1,0 +1,32 @@
+"""The configuration: one schema from which the sample file, the JSON schema, the checks and their messages come.
+
+This room promises that a `Config` which `load_config` or `config_for_folders` returned is complete and usable: every
+root is an existing folder with its symbolic links resolved, no root lies inside another or shares space with the state
+dir, and every number is in its range. What is wrong is told all at once, each problem with its file, line and key. All
+types are frozen and may be used by any thread. Nothing is read from the environment but through an argument.
+"""
+
+from __future__ import annotations
+
+from deepdupe_daemon.config.chroma import ChromaConfig
+from deepdupe_daemon.config.decoder import DecoderConfig
+from deepdupe_daemon.config.intake import IntakeConfig
+from deepdupe_daemon.config.judging import AlertConfig, JudgeConfig
+from deepdupe_daemon.config.model_choice import ModelConfig
+from deepdupe_daemon.config.patterns import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, PathFilter
+from deepdupe_daemon.config.roots import RootConfig
+from deepdupe_daemon.config.schema import Config
+
+__all__ = [
+    "DEFAULT_EXCLUDE",
+    "DEFAULT_INCLUDE",
+    "AlertConfig",
+    "ChromaConfig",
+    "Config",
+    "DecoderConfig",
+    "IntakeConfig",
+    "JudgeConfig",
+    "ModelConfig",
+    "PathFilter",
+    "RootConfig",
+]
