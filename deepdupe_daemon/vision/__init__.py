@@ -1,0 +1,43 @@
+"""Seen: from a file's bytes to its digest, its fingerprints and its embeddings.
+
+The room promises
+
+- that a file is read and decoded only in a worker process (`worker`): a hostile picture can kill a worker or make it
+  lie about that picture, never more; every file ends as a `Sighting` or as a `FileFailed` with a stable kind;
+- that one read and one decode yield everything: content digest, PDQ with its 8 dihedral variants, EXIF facts, and
+  one uint8 array per configured input;
+- that what a model sees differs from its reference preprocessing by no more than 40 dB PSNR at the worst.
+
+Importing the room is cheap: each public name is loaded from its submodule when it is first asked for (PEP 562), so that
+`--help` imports neither Pillow nor torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepdupe_daemon.vision.pool import DecoderPool, PoolStatus
+
+#: public name -> the submodule that has it
+_HOMES = {
+    "DecoderPool": "pool",
+    "PoolStatus": "pool",
+}
+
+__all__ = [
+    "DecoderPool",
+    "PoolStatus",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
