@@ -18,17 +18,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepdupe_daemon.vision.embedder import Embedder, VisionNotice
+    from deepdupe_daemon.vision.fake_embedder import FakeEmbedder
+    from deepdupe_daemon.vision.forward import ForwardStatus, ForwardThread
+    from deepdupe_daemon.vision.pdq_embedder import PDQ_INPUT, PDQ_SPACE, PdqEmbedder
     from deepdupe_daemon.vision.pool import DecoderPool, PoolStatus
+    from deepdupe_daemon.vision.waiting import Job
 
 #: public name -> the submodule that has it
 _HOMES = {
+    "Embedder": "embedder",
+    "VisionNotice": "embedder",
+    "FakeEmbedder": "fake_embedder",
+    "ForwardStatus": "forward",
+    "ForwardThread": "forward",
+    "Job": "waiting",
+    "PDQ_INPUT": "pdq_embedder",
+    "PDQ_SPACE": "pdq_embedder",
+    "PdqEmbedder": "pdq_embedder",
     "DecoderPool": "pool",
     "PoolStatus": "pool",
 }
 
 __all__ = [
+    "PDQ_INPUT",
+    "PDQ_SPACE",
     "DecoderPool",
+    "Embedder",
+    "FakeEmbedder",
+    "ForwardStatus",
+    "ForwardThread",
+    "Job",
+    "PdqEmbedder",
     "PoolStatus",
+    "VisionNotice",
 ]
 
 
