@@ -16,7 +16,7 @@ __all__ = ["DenseStore"]
 _QUERIES_AT_ONCE = 512
 _PAIRS_AT_ONCE = 512
 #: similarities are multiples of it: finer than float16 rows can tell apart, and it holds every 1 - 2d/256 exactly
-GRID: float = 2.0**-20
+GRID = 2.0**-20
 
 
 class DenseStore:
@@ -74,13 +74,13 @@ class DenseStore:
     def _search(self, half: F16Array, norms: F64Array, threshold: float, limit: int) -> list[list[tuple[int, float]]]:
         best = Best(len(half), limit)
         wide = widen(half, np.empty(half.shape, dtype=np.int32))
-        unit = wide / norms[:, None].astype(np.float32)
+        unit = np.divide(wide, norms[:, None], dtype=np.float32)
         floors = best.floors(threshold)
         step = self._shelf.block_rows(len(half))
         for start in range(0, len(self._places), step):
             stop = min(start + step, len(self._places))
             # 2^-20 below, because the similarity that counts is a rounded one
-            query, row = self._shelf.at_least(unit, floors.astype(np.float32) - np.float32(GRID), start, stop)
+            query, row = self._shelf.at_least(unit, (floors - GRID).astype(np.float32), start, stop)
             if not len(row):
                 continue
             similarity = self._similarity(wide, norms, query, row)
