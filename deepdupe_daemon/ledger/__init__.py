@@ -1,0 +1,49 @@
+"""The ledger: what is known of each file, each image, each verdict, and what waits to be done. The truth.
+
+This room promises: what a method wrote is on the disk when it returns, whole or not at all, whatever is killed when;
+work that waits survives; a result applies only to the file that was looked at, never to one that took its place; and
+a file has at most one current verdict. It is a folder with one SQLite file, `ledger.sqlite`.
+
+Importing this package loads neither SQLite nor numpy; its names load on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepdupe_daemon.ledger.connection import LedgerFull
+    from deepdupe_daemon.ledger.ledger import LEDGER_NAME, Ledger
+    from deepdupe_daemon.ledger.lock import StateLock, lock_state_dir
+    from deepdupe_daemon.ledger.rows import F16Array, FileRow, I64Array, ImageRow, Noted, SeenRecord, VerdictRow
+
+__all__ = [
+    "LEDGER_NAME",
+    "F16Array",
+    "FileRow",
+    "I64Array",
+    "ImageRow",
+    "Ledger",
+    "LedgerFull",
+    "Noted",
+    "SeenRecord",
+    "StateLock",
+    "VerdictRow",
+    "lock_state_dir",
+]
+
+_HOME = {
+    "LEDGER_NAME": "ledger",
+    "Ledger": "ledger",
+    "LedgerFull": "connection",
+    "StateLock": "lock",
+    "lock_state_dir": "lock",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME.get(name, 'rows')}"), name)

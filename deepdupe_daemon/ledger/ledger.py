@@ -1,0 +1,87 @@
+"""The one public class: a connection with every part of the ledger on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deepdupe_daemon.clock import Clock
+from deepdupe_daemon.errors import StateError
+from deepdupe_daemon.ledger.arrivals import Arrivals
+from deepdupe_daemon.ledger.connection import Database, Lstat
+from deepdupe_daemon.ledger.lock import make_state_dir
+from deepdupe_daemon.ledger.migration import bring_up_to_date, check_version, create_file
+from deepdupe_daemon.ledger.queue import Queue
+from deepdupe_daemon.ledger.results import Results
+from deepdupe_daemon.ledger.verdicts import Verdicts
+
+__all__ = ["LEDGER_NAME", "Ledger"]
+
+LEDGER_NAME = "ledger.sqlite"
+
+
+class Ledger(Arrivals, Queue, Results, Verdicts):
+    """What is known of every file, image, vector and verdict, and what waits to be done.
+
+    One object is one SQLite connection, owned by the thread that opened it. Several may be open at once, in this and in
+    other processes: readers see what was committed, writers wait for each other. Every method that writes commits
+    before it returns, synced to the disk (WAL, synchronous=FULL). All raise StateError when the file cannot be used,
+    its subclass LedgerFull when the disk is full.
+    """
+
+    @classmethod
+    def open(cls, state_dir: Path, clock: Clock, *, readonly: bool = False, lstat: Lstat = os.lstat) -> Self:
+        """Open the ledger of `state_dir`, made (folder 0700, file 0600) and brought up to date where needed.
+
+        `readonly` makes and changes nothing, and works beside a daemon that writes. Raises StateError, LedgerVersion.
+        """
+        path = os.path.join(state_dir, LEDGER_NAME)
+        if readonly:
+            return cls(_open_readonly(path), clock, lstat)
+        make_state_dir(state_dir)
+        create_file(path)
+        database = Database(path)
+        try:
+            bring_up_to_date(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, clock, lstat)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def meta(self, key: str) -> str | None:
+        """A word kept under `key`, such as when the last walk ended."""
+        row = self._db.one("SELECT value FROM meta WHERE key = ?", (key,))
+        return row[0] if row else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        with self._db.writing():
+            self._db.run(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+            )
+
+    def checkpoint(self) -> None:
+        """Copy the write-ahead log back into the ledger and cut it to nothing, as far as readers allow."""
+        self._db.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _open_readonly(path: str) -> Database:
+    if not os.path.exists(path):
+        raise StateError("there is no ledger", where=path, hint="start the daemon, or name another state dir")
+    database = Database(path, readonly=True)
+    try:
+        check_version(database, readonly=True)
+    except BaseException:
+        database.close()
+        raise
+    return database
