@@ -98,6 +98,34 @@ class Spaces(Files):
         )
         return [file_row(row) for row in rows]
 
+    def image_vectors(self, image_id: int, spaces: Collection[str]) -> dict[str, F16Array]:
+        """Space name -> (dim,) row of one image, for those of `spaces` that hold one."""
+        found = {}
+        for name in spaces:
+            space = self._space(name)
+            row = self._db.one(f"SELECT vector FROM {space.table} WHERE image_id = ?", (image_id,))
+            if row is not None:
+                found[name] = np.frombuffer(row[0], _F16).astype(np.float16)
+        return found
+
+    def requeue_missing(self, spaces: Collection[str]) -> int:
+        """Files whose image lacks a vector in any of `spaces` (a model was added) wait to be seen again; how many."""
+        requeued = 0
+        for name in spaces:
+            if not self.missing_vectors(name, 1):
+                continue
+            with self._db.writing():
+                requeued += self._db.run(
+                    "UPDATE files SET state = 'pending', live = 0 WHERE state IN ('seen', 'indexed') AND NOT EXISTS ("
+                    " SELECT 1 FROM marks m WHERE m.space_id = ? AND m.image_id = files.image_id)",
+                    (self._space(name).space_id,),
+                )
+        return requeued
+
+    def check_space(self, key: SpaceKey) -> None:
+        """Raises SpaceMismatch where the name of `key` holds vectors of another origin; writes nothing."""
+        self._matches(key)
+
     # -- the collection's side -------------------------------------------------------------------------------------
 
     def unstored(self, space: str, limit: int) -> tuple[I64Array, list[bytes], F16Array]:

@@ -1,0 +1,55 @@
+"""The process: wires the rooms, supervises their threads, speaks to systemd, the journal and the control socket.
+
+The room promises that a thread never dies unheard, that a stop ends in bounded time and loses nothing, and that the
+control socket never holds up the pipeline. The rooms meet in `pipeline`, nowhere else.
+
+Each public name is loaded from its submodule when it is first asked for (PEP 562), so that `--help` imports no model,
+no database and no watcher.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepdupe_daemon.service.checking import CheckMatch, CheckResult
+    from deepdupe_daemon.service.control_client import ControlClient, socket_path
+    from deepdupe_daemon.service.offline_check import check_offline
+    from deepdupe_daemon.service.progress import Progress
+    from deepdupe_daemon.service.running import ScanResult, run_daemon, run_scan
+
+_HOMES = {
+    "CheckMatch": "checking",
+    "CheckResult": "checking",
+    "ControlClient": "control_client",
+    "Progress": "progress",
+    "ScanResult": "running",
+    "check_offline": "offline_check",
+    "run_daemon": "running",
+    "run_scan": "running",
+    "socket_path": "control_client",
+}
+
+__all__ = [
+    "CheckMatch",
+    "CheckResult",
+    "ControlClient",
+    "Progress",
+    "ScanResult",
+    "check_offline",
+    "run_daemon",
+    "run_scan",
+    "socket_path",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,75 @@
+"""The alerting thread: every verdict that nobody was told of yet is told, then marked as told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+
+from deepdupe_daemon.act import Record, alert_record
+from deepdupe_daemon.clock import Clock
+from deepdupe_daemon.ledger import Ledger
+from deepdupe_daemon.model import VerdictClass
+
+__all__ = ["Alerter"]
+
+BATCH = 100
+
+
+class Alerter:
+    """Owns its ledger connection; `run` is the alerting thread.
+
+    A record is handed over first and marked second: after a crash an alert may come twice, never not at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        open_ledger: Callable[[], Ledger],
+        emit: Callable[[Record], None],
+        classes: Collection[VerdictClass],
+        clock: Clock,
+    ) -> None:
+        """`classes`: which verdicts are told; the others are only kept."""
+        self._open_ledger = open_ledger
+        self._emit = emit
+        self._classes = frozenset(classes)
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stopping = False
+        self._told = 0
+
+    def run(self) -> None:
+        """Until `stop`; then what is left is told before it ends."""
+        with self._open_ledger() as ledger:
+            while True:
+                self._wake.clear()
+                stopping = self._stopping
+                self._tell(ledger)
+                if stopping:
+                    return
+                self._wake.wait()
+
+    def poke(self) -> None:
+        """There are new verdicts. Any thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    @property
+    def told(self) -> int:
+        """How many alerts this process has given."""
+        return self._told
+
+    def _tell(self, ledger: Ledger) -> None:
+        while rows := ledger.unalerted(BATCH):
+            for row in rows:
+                if row.verdict.verdict_class not in self._classes:
+                    continue
+                file = ledger.file(row.duplicate_file_id)
+                waited_ns = self._clock.now_ns() - file.arrived_at_ns if file is not None else None
+                latency_ms = max(0, waited_ns // 1_000_000) if waited_ns is not None else None
+                self._emit(alert_record(row.verdict, verdict_id=row.label, latency_ms=latency_ms))
+                self._told += 1
+            ledger.mark_alerted([row.verdict_id for row in rows])

@@ -1,0 +1,118 @@
+"""The feeder thread: from the ledger's pending queue to the decoding workers, a bounded window at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+
+from deepdupe_daemon.clock import Clock
+from deepdupe_daemon.errors import FileFailed
+from deepdupe_daemon.ledger import FileRow, Ledger
+from deepdupe_daemon.model import F32Array, Sighting
+from deepdupe_daemon.service.inbox import Embedded, Failed, Inbox
+from deepdupe_daemon.vision import DecoderPool, Job
+
+__all__ = ["Feeder"]
+
+#: how long the feeder sleeps when nothing pokes it: failed files whose retry has come are found then
+IDLE_S = 30.0
+
+
+class Feeder:
+    """Owns its ledger connection; `run` is the feeder thread. What is in flight is shared under its lock.
+
+    Pending work lives in the ledger, without bound; here at most `window` files are in flight, so that a million
+    pending files need no more memory than ten thousand.
+    """
+
+    def __init__(
+        self,
+        *,
+        open_ledger: Callable[[], Ledger],
+        pool: DecoderPool,
+        submit: Callable[[Job], bool],
+        inbox: Inbox,
+        clock: Clock,
+        window: int,
+    ) -> None:
+        self._open_ledger = open_ledger
+        self._pool = pool
+        self._submit = submit
+        self._inbox = inbox
+        self._clock = clock
+        self._window = window
+        self._wake = threading.Event()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._in_flight: set[int] = set()
+        self._sightings: dict[int, tuple[FileRow, Sighting]] = {}
+
+    def run(self) -> None:
+        """Until `stop`."""
+        with self._open_ledger() as ledger:
+            while not self._stopping:
+                self._wake.clear()
+                room, held = self._room()
+                rows = ledger.take_pending(room, after=held) if room else []
+                for row in rows:
+                    self._see(row)
+                if not rows:
+                    self._clock.wait(self._wake, IDLE_S)
+
+    def poke(self) -> None:
+        """There may be pending rows, or room. Any thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Feed no more; what is in flight goes on."""
+        self._stopping = True
+        self._wake.set()
+
+    def settled(self, file_ids: Sequence[int]) -> None:
+        """These are no longer in flight. Called by the judging thread."""
+        with self._lock:
+            self._in_flight.difference_update(file_ids)
+        self._wake.set()
+
+    @property
+    def in_flight(self) -> int:
+        with self._lock:
+            return len(self._in_flight)
+
+    def _room(self) -> tuple[int, frozenset[int]]:
+        with self._lock:
+            return max(0, self._window - len(self._in_flight)), frozenset(self._in_flight)
+
+    def _see(self, row: FileRow) -> None:
+        with self._lock:
+            self._in_flight.add(row.file_id)
+        future = self._pool.see(row.file_id, row.key, live=row.live)
+        future.add_done_callback(lambda done: self._seen(row, done))
+
+    def _seen(self, row: FileRow, done: Future[Sighting | None]) -> None:
+        """In a thread of the pool, which therefore waits while the forward thread has enough: the back-pressure."""
+        try:
+            sighting = done.result()
+        except FileFailed as failed:
+            self._inbox.put(Failed(row.file_id, row.key, row.attempts, failed))
+            return
+        except CancelledError:
+            return  # the service stops; the row stays pending
+        if sighting is None:
+            return  # the bytes are known, or another file of the same bytes is on its way
+        with self._lock:
+            self._sightings[row.file_id] = row, sighting
+        self._submit(Job(row.file_id, sighting.inputs, row.live))
+
+    def embedded(self, done: Sequence[tuple[Job, dict[str, F32Array] | Exception]]) -> None:
+        """A batch has gone through every model. Called in the forward thread."""
+        for job, outcome in done:
+            with self._lock:
+                row, sighting = self._sightings.pop(job.file_id)
+            if isinstance(outcome, FileFailed):
+                self._inbox.put(Failed(row.file_id, row.key, row.attempts, outcome))
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                self._inbox.put(Embedded(row.file_id, sighting, outcome))

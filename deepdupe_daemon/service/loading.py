@@ -1,0 +1,28 @@
+"""The real models of a configuration, and the folders that a check without a daemon needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deepdupe_daemon.config import Config, ModelConfig
+from deepdupe_daemon.model import SpaceKey
+from deepdupe_daemon.service.resident import ResidentModels
+from deepdupe_daemon.vision import Embedder
+
+__all__ = ["resident_models"]
+
+
+def resident_models(config: Config, environ: Mapping[str, str]) -> ResidentModels:
+    """Loaders of what `config.models` names; nothing is loaded yet."""
+
+    def load(model: ModelConfig) -> Embedder:
+        from deepdupe_daemon.vision import load_embedder
+
+        return load_embedder(model, environ=environ)
+
+    def threshold(model: ModelConfig, space: SpaceKey) -> float:
+        from deepdupe_daemon.vision import default_threshold
+
+        return default_threshold(model, space)
+
+    return ResidentModels(config, load, threshold)

@@ -1,0 +1,51 @@
+"""sd_notify(3): how the service tells systemd what is true. A datagram, so it needs no library."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Self
+
+__all__ = ["Notifier"]
+
+
+class Notifier:
+    """Sends states to `NOTIFY_SOCKET`; without one every call does nothing. Stateless, any thread may use it."""
+
+    def __init__(self, address: str | None, *, watchdog_interval_s: float | None = None) -> None:
+        """`address`: a path, or an abstract name that begins with `@`. `watchdog_interval_s`: systemd's patience."""
+        self._address = address
+        self.watchdog_interval_s = watchdog_interval_s
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], pid: int) -> Self:
+        """Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID (a ping is wanted only of that process)."""
+        interval_s: float | None = None
+        usec = environ.get("WATCHDOG_USEC", "")
+        if usec.isdigit() and int(usec) > 0 and environ.get("WATCHDOG_PID", str(pid)) == str(pid):
+            interval_s = int(usec) / 1e6
+        return cls(environ.get("NOTIFY_SOCKET") or None, watchdog_interval_s=interval_s)
+
+    def ready(self, status: str) -> None:
+        self._send("READY=1", f"STATUS={status}")
+
+    def status(self, status: str) -> None:
+        self._send(f"STATUS={status}")
+
+    def stopping(self, status: str) -> None:
+        self._send("STOPPING=1", f"STATUS={status}")
+
+    def alive(self) -> None:
+        """The watchdog's ping. Call it only where progress of every stage has just been seen."""
+        self._send("WATCHDOG=1")
+
+    def extend_start(self, timeout_s: float) -> None:
+        """Ask for `timeout_s` more seconds before start-up (or stop) counts as hung."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(timeout_s * 1e6)}")
+
+    def _send(self, *lines: str) -> None:
+        if self._address is None:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(), address)

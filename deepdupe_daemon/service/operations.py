@@ -1,0 +1,72 @@
+"""What the control socket answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import deepdupe_daemon
+from deepdupe_daemon.errors import ControlError
+from deepdupe_daemon.service.control import Operation
+from deepdupe_daemon.service.gauge import Gauge
+from deepdupe_daemon.service.pipeline import Pipeline
+from deepdupe_daemon.service.protocol import decode_path
+
+__all__ = ["operations"]
+
+#: files that one `check` request may name
+MOST_CHECKED = 1000
+
+
+def operations(pipeline: Pipeline, gauge: Gauge) -> dict[str, Operation]:
+    """The operations of a running pipeline, by name."""
+
+    def status(_request: Mapping[str, Any]) -> dict[str, Any]:
+        counts = pipeline.desk.ask(lambda ledger: ledger.counts())
+        live, backfill = pipeline.desk.ask(lambda ledger: ledger.pending_counts())
+        return {
+            "pid": os.getpid(),
+            "version": deepdupe_daemon.__version__,
+            "state_dir": str(pipeline.config.state_dir),
+            "roots": [str(root.path) for root in pipeline.config.roots],
+            "progress": asdict(gauge.latest()),
+            "files": {str(state): count for state, count in counts.items()},
+            "pending": {"live": live, "backfill": backfill},
+            "in_flight": pipeline.feeder.in_flight if pipeline.judging_ready.is_set() else 0,
+            "intake": _plain(pipeline.intake.status()),
+            "decoder": _plain(pipeline.pool.status()) if pipeline.pool is not None else None,
+            "forward": _plain(pipeline.forward.status()),
+            "spaces": pipeline.spaces(),
+            "chroma": _plain(pipeline.store.status()),
+            "alerts": pipeline.alerter.told,
+        }
+
+    def check(request: Mapping[str, Any]) -> dict[str, Any]:
+        given = request.get("paths_b64")
+        if not isinstance(given, list) or not 0 < len(given) <= MOST_CHECKED:
+            raise ControlError(f"name between 1 and {MOST_CHECKED} files")
+        if not pipeline.judging_ready.is_set():
+            raise ControlError("the daemon is still loading its models", hint="ask again in a moment")
+        return {"results": [each.to_dict() for each in pipeline.live_check.check([decode_path(p) for p in given])]}
+
+    def rescan(request: Mapping[str, Any]) -> dict[str, Any]:
+        root = request.get("root_b64")
+        pipeline.intake.rescan(None if root is None else decode_path(root))
+        return {}
+
+    return {"status": status, "check": check, "rescan": rescan}
+
+
+def _plain(value: object) -> Any:
+    """`value` as JSON can hold it: dataclasses as objects, bytes as escaped text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: _plain(each) for key, each in asdict(value).items()}
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)

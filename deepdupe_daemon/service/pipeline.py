@@ -1,0 +1,273 @@
+"""The rooms, wired: the one place where they meet.
+
+Threads and what each owns: intake (settling, walks), feeder (the window of files in flight), one per decoding worker,
+forward (models and devices), judging (the exact index), alerting, Chroma's writer, control. Each has its own connection
+to the ledger; what passes between them is frozen.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+from deepdupe_daemon.act import Kind, notice_record
+from deepdupe_daemon.clock import Clock
+from deepdupe_daemon.config import Config
+from deepdupe_daemon.index import CollectionWriter, ExactIndex
+from deepdupe_daemon.intake import Intake
+from deepdupe_daemon.judge import JudgePolicy, keeper_rules
+from deepdupe_daemon.ledger import Ledger
+from deepdupe_daemon.model import F32Array, FileKey, SpaceKey, VerdictClass
+from deepdupe_daemon.service.alerter import Alerter
+from deepdupe_daemon.service.claims import Claims
+from deepdupe_daemon.service.desk import LedgerDesk
+from deepdupe_daemon.service.examiner import Examiner
+from deepdupe_daemon.service.feeder import Feeder
+from deepdupe_daemon.service.inbox import Inbox, Known, Question
+from deepdupe_daemon.service.judging import Judging
+from deepdupe_daemon.service.live_check import LiveCheck
+from deepdupe_daemon.service.resident import ResidentModels
+from deepdupe_daemon.service.sinks import Sink
+from deepdupe_daemon.service.threads import OnFatal, start_thread
+from deepdupe_daemon.vision import DecoderPool, ForwardThread, Job
+
+__all__ = ["Pipeline"]
+
+#: files in flight at least, so that the workers never wait for the feeder; a device batch may want more
+LEAST_WINDOW = 64
+
+#: files in flight at most: each holds its decoded inputs, 150 kB at 224 x 224
+MOST_WINDOW = 1024
+
+
+class Pipeline:
+    """Everything between the folders and the alerts. Started and stopped by the supervising thread, once."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock,
+        sink: Sink,
+        models: ResidentModels,
+        watch: bool,
+        on_fatal: OnFatal,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.models = models
+        self._sink = sink
+        self._on_fatal = on_fatal
+        self.inbox = Inbox()
+        self.judging_ready = threading.Event()
+        self._changed = threading.Event()
+        self.desk = LedgerDesk(self.open_ledger, "ledger-desk")
+        self._claims_desk = LedgerDesk(self.open_ledger, "ledger-claims")
+        self.claims = Claims(self._is_known, lambda follower: self.inbox.put(Known(*follower)))
+        self.alerter = Alerter(open_ledger=self.open_ledger, emit=sink.emit, classes=_told_classes(config), clock=clock)
+        self.store = CollectionWriter(config.state_dir, config.chroma, self.open_ledger, clock, self._notice)
+        self.intake = Intake(
+            config.roots, config.intake, self.open_ledger, clock, self._pending, self._notice, watch=watch
+        )
+        self.forward = ForwardThread(
+            models.load,
+            clock=clock,
+            on_done=self._embedded,
+            on_ready=self._models_ready,
+            on_failed=lambda error: on_fatal("forward", error),
+            on_notice=self._notice,
+        )
+        self.pool: DecoderPool | None = None
+        self._feeder: Feeder | None = None
+        self._judging: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def feeder(self) -> Feeder:
+        if self._feeder is None:
+            raise RuntimeError("the pipeline feeds once its models are resident")
+        return self._feeder
+
+    def open_ledger(self) -> Ledger:
+        return Ledger.open(self.config.state_dir, self.clock)
+
+    def start(self) -> None:
+        """Watching and walking begin at once, and the models load meanwhile; `go` follows once they are resident."""
+        self.intake.start()
+        self.forward.start()
+
+    def go(self) -> None:
+        """Feed, judge, alert and store. The models are resident."""
+        resident = self.models.described
+        self.pool = DecoderPool(self.config.decoder, resident.specs, clock=self.clock, claim=self._claim)
+        self.pool.start()
+        self.live_check = LiveCheck(
+            pool=self.pool, submit=self.forward.submit, inbox=self.inbox, examiner=lambda: self.examiner
+        )
+        self._feeder = Feeder(
+            open_ledger=self.open_ledger,
+            pool=self.pool,
+            submit=self.forward.submit,
+            inbox=self.inbox,
+            clock=self.clock,
+            window=min(max(LEAST_WINDOW, 2 * resident.batch_ceiling), MOST_WINDOW),
+        )
+        self._judging = start_thread("judging", self._judge, self._on_fatal)
+        self._threads = [
+            start_thread("feeder", self._feeder.run, self._on_fatal),
+            start_thread("alerting", self.alerter.run, self._on_fatal),
+        ]
+        self.store.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Take no more in, finish what is in flight until `timeout_s` from now, tell what was found, end.
+
+        What is not finished stays pending in the ledger.
+        """
+        deadline_s = self.clock.monotonic_s() + timeout_s
+        self.intake.stop(self._left(deadline_s))
+        if self._feeder is not None:
+            self._feeder.stop()
+            idle = threading.Event()
+            while self._feeder.in_flight and self.clock.monotonic_s() < deadline_s:
+                self.clock.wait(idle, 0.02)
+        self.inbox.close()
+        if self._judging is not None and not self._feeder_busy():
+            self._judging.join(self._left(deadline_s))
+        if self.pool is not None:
+            self.pool.stop(self._left(deadline_s))
+        self.forward.stop(self._left(deadline_s))
+        if self._judging is not None:
+            self._judging.join(self._left(deadline_s))
+        self.alerter.stop()
+        self.store.stop(self._left(deadline_s))
+        for thread in self._threads:
+            thread.join(self._left(deadline_s))
+        self._claims_desk.close()
+        self.desk.close()
+
+    def _left(self, deadline_s: float) -> float:
+        # At least a moment: whoever stops needs one to see that it shall.
+        return max(1.0, deadline_s - self.clock.monotonic_s())
+
+    def _feeder_busy(self) -> bool:
+        return self._feeder is not None and self._feeder.in_flight > 0
+
+    def _judge(self) -> None:
+        resident = self.models.described
+        assert self.pool is not None
+        with self.open_ledger() as ledger:
+            index = ExactIndex()
+            for space in resident.spaces:
+                index.open_space(space.name, space.dim)
+                index.load(space.name, ledger.vectors(space.name))
+            examiner = Examiner(
+                index=index,
+                ledger=ledger,
+                pool=self.pool,
+                policy=policy_of(self.config),
+                thresholds=resident.thresholds,
+                max_candidates=self.config.judge.max_candidates,
+            )
+            self.examiner, self._judging_ledger = examiner, ledger
+            judging = Judging(
+                inbox=self.inbox,
+                ledger=ledger,
+                examiner=examiner,
+                claims=self.claims,
+                clock=self.clock,
+                spaces=resident.space_names,
+                rules=keeper_rules("first"),
+                protected_roots=[root.path_bytes for root in self.config.roots if root.action == "protected"],
+                on_settled=self.feeder.settled,
+                on_verdicts=self.alerter.poke,
+                on_vectors=self.store.poke,
+                emit=self._sink.emit,
+            )
+            self.judging_ready.set()
+            judging.run()
+
+    def _models_ready(self, spaces: tuple[SpaceKey, ...]) -> None:
+        with self.open_ledger() as ledger:
+            for space in spaces:
+                ledger.ensure_space(space)
+            ledger.requeue_missing([space.name for space in spaces])
+
+    def _claim(self, file_id: int, key: FileKey, digest: bytes) -> bool:
+        return file_id < 0 or self.claims.claim(file_id, key, digest)
+
+    def _embedded(self, done: Sequence[tuple[Job, dict[str, F32Array] | Exception]]) -> None:
+        for job, outcome in done:
+            if job.file_id < 0:
+                self.live_check.embedded(job, outcome)
+        self.feeder.embedded([each for each in done if each[0].file_id >= 0])
+
+    def _is_known(self, digest: bytes) -> bool:
+        names = self.models.described.space_names
+        return self._claims_desk.ask(lambda ledger: ledger.has_vectors(digest, names))
+
+    def tidy(self) -> None:
+        """Judge again whose keeper is gone. Called by the supervising thread every few seconds; cheap when idle."""
+        if self._changed.is_set() and self.judging_ready.is_set():
+            self._changed.clear()
+            self.inbox.put(Question(self._judge_orphans_again))
+
+    def _judge_orphans_again(self) -> int:
+        return self._judging_ledger.judge_orphans_again()
+
+    def _pending(self) -> None:
+        """Intake changed the ledger: rows wait to be seen, or came back and wait to be judged, or are gone."""
+        self._changed.set()
+        if self._feeder is not None:
+            self._feeder.poke()
+        self.inbox.poke()
+
+    def _notice(self, notice: object) -> None:
+        """A room has something to tell. Rooms have notice types of their own, alike in `kind` and `text`."""
+        path = getattr(notice, "path", None) or getattr(notice, "root", None)
+        self._sink.emit(
+            notice_record(
+                str(getattr(notice, "kind", "notice")),
+                str(getattr(notice, "text", notice)),
+                path=os.fsencode(path) if path else None,
+            )
+        )
+
+    def store_lag(self) -> int:
+        """Rows that the ledger holds and Chroma does not yet; 0 where Chroma is off or cannot be used."""
+        return self.store.lag_rows()
+
+    def spaces(self) -> dict[str, dict[str, object]]:
+        """The active spaces with their thresholds and sizes, for `status`."""
+        if not self.judging_ready.is_set():
+            return {}
+        resident = self.models.described
+        index = self.examiner.index
+        return {
+            space.name: {
+                "dim": space.dim,
+                "threshold": resident.thresholds[space.name],
+                "rows": index.size(space.name),
+                "weights": space.weights,
+                "fingerprint": space.fingerprint(),
+            }
+            for space in resident.spaces
+        }
+
+    def report(self, kind: Kind, text: str) -> None:
+        self._sink.emit(notice_record(kind, text))
+
+
+def policy_of(config: Config) -> JudgePolicy:
+    """The judge's policy that a configuration asks for."""
+    return JudgePolicy(
+        match=config.match,
+        pdq_max_distance=config.judge.pdq_max_distance,
+        pdq_min_quality=config.judge.pdq_min_quality,
+    )
+
+
+def _told_classes(config: Config) -> frozenset[VerdictClass]:
+    related = {VerdictClass.RELATED, VerdictClass.SERIES} if config.judge.related_alerts else set()
+    return frozenset(config.alerts.classes) | related

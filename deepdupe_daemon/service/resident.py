@@ -1,0 +1,78 @@
+"""The configured models with the thresholds of their spaces, loaded in the forward thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from deepdupe_daemon.config import Config, ModelConfig
+from deepdupe_daemon.model import InputSpec, SpaceKey
+from deepdupe_daemon.vision import PDQ_SPACE, Embedder
+
+__all__ = ["Resident", "ResidentModels"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """What the other threads need to know of the models: their spaces, thresholds and inputs."""
+
+    spaces: tuple[SpaceKey, ...]
+    thresholds: dict[str, float]  # space name -> cosine from which a pair is a candidate
+    specs: tuple[InputSpec, ...]
+    batch_ceiling: int
+
+    @property
+    def space_names(self) -> tuple[str, ...]:
+        return tuple(space.name for space in self.spaces)
+
+
+class ResidentModels:
+    """Loads once, in the forward thread; `described` is read by others after that thread said that it is ready."""
+
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[ModelConfig], Embedder],
+        threshold: Callable[[ModelConfig, SpaceKey], float],
+    ) -> None:
+        """`threshold(model, space)`: the space's own threshold where the configuration gives none."""
+        self._config = config
+        self._load_one = load
+        self._threshold = threshold
+        self._described: Resident | None = None
+
+    def load(self) -> Sequence[Embedder]:
+        """Every configured model, resident. Raises ModelError."""
+        embedders: list[Embedder] = []
+        thresholds: dict[str, float] = {}
+        try:
+            for model in self._config.models:
+                embedder = self._load_one(model)
+                embedders.append(embedder)
+                for space in embedder.spaces:
+                    thresholds[space.name] = self._threshold_of(model, space)
+        except BaseException:
+            for embedder in embedders:
+                embedder.close()
+            raise
+        self._described = Resident(
+            spaces=tuple(space for embedder in embedders for space in embedder.spaces),
+            thresholds=thresholds,
+            specs=tuple(dict.fromkeys(embedder.spec for embedder in embedders)),
+            batch_ceiling=max(embedder.batch_ceiling for embedder in embedders),
+        )
+        return embedders
+
+    @property
+    def described(self) -> Resident:
+        """Raises RuntimeError before the models are resident."""
+        if self._described is None:
+            raise RuntimeError("the models are not resident yet")
+        return self._described
+
+    def _threshold_of(self, model: ModelConfig, space: SpaceKey) -> float:
+        if model.threshold is not None:
+            return model.threshold
+        if space == PDQ_SPACE:  # cosine of two sign vectors of 256 components at Hamming distance d
+            return 1.0 - 2.0 * self._config.judge.pdq_max_distance / PDQ_SPACE.dim
+        return self._threshold(model, space)

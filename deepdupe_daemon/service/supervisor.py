@@ -1,0 +1,166 @@
+"""The supervising thread: starts the pipeline, tells systemd and the terminal how it goes, and ends it in order."""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deepdupe_daemon.act import Kind, Priority, notice_record
+from deepdupe_daemon.clock import Clock
+from deepdupe_daemon.config import Config
+from deepdupe_daemon.errors import DeepDupeError
+from deepdupe_daemon.ledger import lock_state_dir
+from deepdupe_daemon.service.control import ControlServer
+from deepdupe_daemon.service.control_client import socket_path
+from deepdupe_daemon.service.gauge import Gauge
+from deepdupe_daemon.service.notify import Notifier
+from deepdupe_daemon.service.operations import operations
+from deepdupe_daemon.service.pipeline import Pipeline
+from deepdupe_daemon.service.progress import Progress
+from deepdupe_daemon.service.resident import ResidentModels
+from deepdupe_daemon.service.sinks import Sink
+
+__all__ = ["Supervisor"]
+
+#: how long a stop may take before what is in flight is given up (it stays pending); below systemd's default of 90 s
+DRAIN_S = 20.0
+
+#: between two looks at the stages: while there is work or somebody looks on, and while there is neither
+BUSY_TICK_S = 0.5
+IDLE_TICK_S = 5.0
+
+
+@dataclass(slots=True)
+class _Fatal:
+    """What ended a thread that must not end."""
+
+    thread: str
+    error: BaseException
+
+
+class Supervisor:
+    """One run of the service. `run` is called once, in the thread that then supervises; `stop` from anywhere."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock,
+        sink: Sink,
+        notifier: Notifier,
+        models: ResidentModels,
+        watch: bool,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """`watch`: False ends the run once all that is there now has been judged and stored (`scan`)."""
+        self._config = config
+        self._clock = clock
+        self._sink = sink
+        self._notifier = notifier
+        self._models = models
+        self._watch = watch
+        self._on_progress = on_progress or (lambda _progress: None)
+        self._wake = threading.Event()
+        self._stopping = False
+        self._fatal: _Fatal | None = None
+        self.told = 0  # alerts given, once `run` is over
+        self.stopped_early = True  # whether it ended before all was done, once `run` is over
+
+    def stop(self) -> None:
+        """Ask `run` to end in order. Safe in a signal handler: it sets two flags."""
+        self._stopping = True
+        self._wake.set()
+
+    def run(self) -> None:
+        """Until `stop`, or until all is done where `watch` is False.
+
+        Raises AlreadyRunning, StateError, ModelError, SpaceMismatch at start; and whatever ended a thread, after an
+        orderly stop.
+        """
+        with lock_state_dir(self._config.state_dir):
+            pipeline = Pipeline(
+                self._config,
+                clock=self._clock,
+                sink=self._sink,
+                models=self._models,
+                watch=self._watch,
+                on_fatal=self._note_fatal,
+            )
+            gauge = Gauge(pipeline, self._clock)
+            control = ControlServer(socket_path(self._config), operations(pipeline, gauge))
+            try:
+                control.start()
+                pipeline.start()
+                self._serve(pipeline, gauge)
+            finally:
+                self._notifier.stopping("finishing what is in flight")
+                control.stop()
+                pipeline.stop(DRAIN_S)
+                self.told = pipeline.alerter.told
+        if self._fatal is not None:
+            self._tell_fatal(self._fatal)
+            raise self._fatal.error
+
+    def _serve(self, pipeline: Pipeline, gauge: Gauge) -> None:
+        if not self._load(pipeline, gauge):
+            return
+        pipeline.go()
+        ready = False
+        while not self._over():
+            progress = gauge.read()
+            self._on_progress(progress)
+            if not ready and pipeline.judging_ready.is_set() and pipeline.intake.status().armed:
+                ready = True
+                self._notifier.ready(progress.text)
+                pipeline.report(Kind.READY, f"ready: {progress.text}")
+            elif ready:
+                self._notifier.status(progress.text)
+            if not self._watch and progress.phase in ("idle", "storing") and gauge.quiet() and not pipeline.store_lag():
+                self.stopped_early = False
+                return
+            self._notifier.alive()
+            pipeline.tidy()
+            self._clock.wait(self._wake, self._tick_s(progress))
+
+    def _load(self, pipeline: Pipeline, gauge: Gauge) -> bool:
+        """Wait for the models; False when the service is to end before they are there. Raises what loading raised."""
+        while not self._over():
+            if pipeline.forward.wait_ready(BUSY_TICK_S):
+                return True
+            self._notifier.extend_start(60.0)
+            progress = gauge.read()
+            self._notifier.status(progress.text)
+            self._on_progress(progress)
+        return False
+
+    def _tick_s(self, progress: Progress) -> float:
+        tick_s = IDLE_TICK_S if progress.phase == "idle" and self._watch else BUSY_TICK_S
+        interval_s = self._notifier.watchdog_interval_s
+        return min(tick_s, interval_s / 2) if interval_s is not None else tick_s
+
+    def _over(self) -> bool:
+        return self._stopping or self._fatal is not None
+
+    def _note_fatal(self, thread: str, error: BaseException) -> None:
+        if self._fatal is None:
+            self._fatal = _Fatal(thread, error)
+        self._wake.set()
+
+    def _tell_fatal(self, fatal: _Fatal) -> None:
+        if isinstance(fatal.error, DeepDupeError):
+            return  # a person reads it from the exit of the command, with its hint
+        trace = "".join(traceback.format_exception(fatal.error))
+        self._sink.emit(
+            notice_record(
+                Kind.FATAL,
+                f"the {fatal.thread} thread ended: {type(fatal.error).__name__}: {fatal.error}; "
+                "the service stops so that it can be started afresh, nothing is lost",
+                priority=Priority.CRITICAL,
+                thread=fatal.thread,
+                traceback=trace,
+                pid=os.getpid(),
+            )
+        )
