@@ -10,16 +10,20 @@ from __future__ import annotations
 
 from deepdupe_daemon.config.chroma import ChromaConfig
 from deepdupe_daemon.config.decoder import DecoderConfig
+from deepdupe_daemon.config.folders import config_for_folders, user_state_dir
 from deepdupe_daemon.config.intake import IntakeConfig
 from deepdupe_daemon.config.judging import AlertConfig, JudgeConfig
+from deepdupe_daemon.config.load import load_config
 from deepdupe_daemon.config.model_choice import ModelConfig
 from deepdupe_daemon.config.patterns import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, PathFilter
 from deepdupe_daemon.config.roots import RootConfig
-from deepdupe_daemon.config.schema import Config
+from deepdupe_daemon.config.sample import describe, json_schema, sample_yaml
+from deepdupe_daemon.config.schema import DEFAULT_STATE_DIR, Config
 
 __all__ = [
     "DEFAULT_EXCLUDE",
     "DEFAULT_INCLUDE",
+    "DEFAULT_STATE_DIR",
     "AlertConfig",
     "ChromaConfig",
     "Config",
@@ -29,4 +33,10 @@ __all__ = [
     "ModelConfig",
     "PathFilter",
     "RootConfig",
+    "config_for_folders",
+    "describe",
+    "json_schema",
+    "load_config",
+    "sample_yaml",
+    "user_state_dir",
 ]

@@ -24,7 +24,9 @@ class ChromaConfig(Section):
         default=5000, description="Rows after which Chroma writes its index to disk."
     )
     url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = Field(
-        default=None, description="Address of the server, for mode server, such as http://127.0.0.1:8000."
+        default=None,
+        json_schema_extra={"x-allowed": "an address such as http://127.0.0.1:8000, or null"},
+        description="Address of the server, for mode server, such as http://127.0.0.1:8000.",
     )
     tenant: Text = Field(default="default_tenant", description="Tenant on the server.")
     database: Text = Field(default="default_database", description="Database on the server.")
@@ -40,5 +42,5 @@ class ChromaConfig(Section):
     @model_validator(mode="after")
     def _server_has_an_address(self) -> Self:
         if self.mode == "server" and self.url is None:
-            raise ValueError("mode server needs url, such as http://127.0.0.1:8000")
+            raise ValueError("url: found nothing; allowed with mode server: an address such as http://127.0.0.1:8000")
         return self

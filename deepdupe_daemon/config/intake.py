@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from deepdupe_daemon.config.patterns import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, check_patterns
-from deepdupe_daemon.config.section import GIB, ByteCount, Number, Section, Text
+from deepdupe_daemon.config.patterns import DEFAULT_EXCLUDE, DEFAULT_INCLUDE
+from deepdupe_daemon.config.section import GIB, ByteCount, Glob, Number, Section
 
 __all__ = ["IntakeConfig"]
 
@@ -29,7 +29,7 @@ class IntakeConfig(Section):
         default=3600.0,
         description="Seconds between walks through all folders, which find whatever the kernel's events missed.",
     )
-    include: tuple[Text, ...] = Field(
+    include: tuple[Glob, ...] = Field(
         default=DEFAULT_INCLUDE,
         min_length=1,
         description="Globs of the files to look at. The bytes of a file decide whether it is a picture, never its "
@@ -37,7 +37,7 @@ class IntakeConfig(Section):
         "one with / matches the path from the watched folder on; one that ends in / matches folders only; ** stands "
         "for any number of folders. Letters a to z match in either case.",
     )
-    exclude: tuple[Text, ...] = Field(
+    exclude: tuple[Glob, ...] = Field(
         default=DEFAULT_EXCLUDE,
         description="Globs of files and folders to leave out; the same rules. What is excluded is not even entered. A "
         "list given here replaces the default one; to add to it, use a root's own exclude.",
@@ -46,8 +46,3 @@ class IntakeConfig(Section):
         default=2 * GIB,
         description="A larger file gets a row that says so, and is not read.",
     )
-
-    @field_validator("include", "exclude")
-    @classmethod
-    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return check_patterns(value)

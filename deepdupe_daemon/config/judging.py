@@ -49,5 +49,6 @@ class AlertConfig(Section):
             VerdictClass.RE_ENCODED,
             VerdictClass.EDITED,
         ),
-        description="Verdicts that are told. All of them are kept and listed either way.",
+        description="Verdicts that are told, of identical-bytes, identical-pixels, re-encoded, edited, series and "
+        "related. All of them are kept and listed either way.",
     )

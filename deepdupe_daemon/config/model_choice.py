@@ -19,6 +19,7 @@ class ModelConfig(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = Field(
         default="pdq",
+        json_schema_extra={"x-allowed": "a name of small letters, digits, - and _, such as clip-vit-l-14"},
         description="A preset (`deepdupe-daemon models list` shows them), or a name of your own together with "
         "backend. pdq needs no weights and no GPU.",
     )
@@ -37,7 +38,9 @@ class ModelConfig(Section):
         description="Cosine similarity from which two pictures are candidates. null: the preset's own for this space.",
     )
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:[0-9]{1,2})$")] = Field(
-        default="auto", description="auto, cpu, cuda or cuda:N. auto: the first GPU, else the processor."
+        default="auto",
+        json_schema_extra={"x-allowed": "auto, cpu, cuda or cuda:N"},
+        description="auto, cpu, cuda or cuda:N. auto: the first GPU, else the processor.",
     )
     precision: Literal["auto", "fp16", "bf16", "fp32"] = Field(
         default="auto",
@@ -85,9 +88,9 @@ class ModelConfig(Section):
                 if getattr(self, key) is not None
             ]
             if given:
-                raise ValueError(f"pdq has no weights and nothing to set up: remove {', '.join(given)}")
+                raise ValueError(f"found {', '.join(given)} for pdq, which has no weights; allowed: without")
             if self.embedding not in (None, "hash"):
-                raise ValueError(f"pdq offers the embedding hash only, found {self.embedding}")
+                raise ValueError(f"embedding: found {self.embedding!r}; allowed for pdq: hash or null")
         if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std belong together: give both, or neither")
+            raise ValueError("found one of mean and std; allowed: both of them, or neither")
         return self

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["DEFAULT_EXCLUDE", "DEFAULT_INCLUDE", "PathFilter", "check_patterns"]
+__all__ = ["DEFAULT_EXCLUDE", "DEFAULT_INCLUDE", "PathFilter", "check_glob"]
 
 DEFAULT_INCLUDE: tuple[str, ...] = ("*",)
 
@@ -76,12 +76,10 @@ DEFAULT_EXCLUDE: tuple[str, ...] = (
 _ONE = rb"(?>[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}|[^/])"
 
 
-def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
-    """The patterns, or ValueError naming the first one that cannot be used."""
-    kept = tuple(patterns)
-    for pattern in kept:
-        _translate(pattern)
-    return kept
+def check_glob(pattern: str) -> str:
+    """The pattern, or ValueError saying why it cannot be used."""
+    _translate(pattern)
+    return pattern
 
 
 class PathFilter:
@@ -113,15 +111,15 @@ def _union(patterns: Iterable[str]) -> bytes:
 def _translate(pattern: str) -> bytes:
     """One glob as a regular expression for `search` over a relative path (a folder's path ends in `/`)."""
     if "\x00" in pattern:
-        raise ValueError(f"glob {pattern!r}: a path never holds a NUL")
+        raise ValueError(f"found the glob {pattern!r} with a NUL, which no path holds")
     folders_only = pattern.endswith("/")
     body = pattern.rstrip("/")
     anchored = "/" in body
     parts = body.lstrip("/").split("/")
     if not parts[-1] or "" in parts:
-        raise ValueError(f"glob {pattern!r}: an empty name between slashes")
+        raise ValueError(f"found the glob {pattern!r} with an empty name between slashes")
     if any(part in (".", "..") for part in parts):
-        raise ValueError(f"glob {pattern!r}: . and .. are never part of a path below the root")
+        raise ValueError(f"found the glob {pattern!r}; . and .. are never part of a path below the root")
     start = rb"\A" if anchored else rb"(?:\A|(?<=/))"
     end = rb"/" if folders_only else rb"(?:/|\Z)"
     regex = b""
@@ -146,15 +144,17 @@ def _translate_part(part: str, pattern: str) -> bytes:
         elif char == "[":
             stop = part.find("]", index + (2 if part[index : index + 1] == "!" else 1))
             if stop < 0:
-                raise ValueError(f"glob {pattern!r}: [ without ]; write \\[ for the character itself")
+                raise ValueError(f"found the glob {pattern!r} with [ and no ]; allowed: \\[ for the character itself")
             out += _translate_class(part[index:stop], pattern)
             index = stop + 1
         elif char == "{":
-            raise ValueError(f"glob {pattern!r}: {{a,b}} is not known; write one glob each, or \\{{ for the character")
+            raise ValueError(
+                f"found the glob {pattern!r}; allowed: one glob for each choice, or \\{{ for the character"
+            )
         else:
             if char == "\\":
                 if index == len(part):
-                    raise ValueError(f"glob {pattern!r}: a backslash at the end of a name")
+                    raise ValueError(f"found the glob {pattern!r} with a backslash at the end of a name")
                 char = part[index]
                 index += 1
             out += re.escape(char.encode("utf-8", "surrogateescape"))
@@ -169,7 +169,9 @@ def _translate_class(members: str, pattern: str) -> bytes:
         if members[index + 1 : index + 2] == "-" and index + 2 < len(members):
             last = members[index + 2]
             if not (first.isascii() and last.isascii() and first <= last):
-                raise ValueError(f"glob {pattern!r}: the range {first}-{last} is not one of ASCII characters in order")
+                raise ValueError(
+                    f"found the glob {pattern!r} with the range {first}-{last}; allowed: ASCII characters in order"
+                )
             choices.append(b"[" + re.escape(first.encode()) + b"-" + re.escape(last.encode()) + b"]")
             index += 3
         else:

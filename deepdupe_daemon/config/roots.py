@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from deepdupe_daemon.config.intake import IntakeConfig
-from deepdupe_daemon.config.patterns import PathFilter, check_patterns
-from deepdupe_daemon.config.section import Section, Text
+from deepdupe_daemon.config.patterns import PathFilter
+from deepdupe_daemon.config.section import Glob, Section
 
 __all__ = ["RootConfig"]
 
@@ -28,12 +28,12 @@ class RootConfig(Section):
         description="observe: duplicates found here are reported, and nothing is moved. protected: the same, and in a "
         "pair the picture in a protected folder is always the one to keep.",
     )
-    include: tuple[Text, ...] = Field(
+    include: tuple[Glob, ...] = Field(
         default=(),
         description="Globs of the files to look at in this folder, in place of intake.include. Empty: intake.include "
         "holds.",
     )
-    exclude: tuple[Text, ...] = Field(
+    exclude: tuple[Glob, ...] = Field(
         default=(),
         description="Globs of files and folders to leave out in this folder, added to intake.exclude.",
     )
@@ -61,13 +61,8 @@ class RootConfig(Section):
     @classmethod
     def _quarantine_comes_later(cls, value: object) -> object:
         if value == "quarantine":
-            raise ValueError("quarantine is not in this version, which never moves a file; allowed: observe, protected")
+            raise ValueError("found 'quarantine', but this version never moves a file; allowed: observe or protected")
         return value
-
-    @field_validator("include", "exclude")
-    @classmethod
-    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return check_patterns(value)
 
 
 def absolute(value: Path) -> Path:

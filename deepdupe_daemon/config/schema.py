@@ -30,7 +30,7 @@ class Config(Section):
     )
     state_dir: Path = Field(
         default=DEFAULT_STATE_DIR,
-        description="Folder of the ledger, the vectors and the Chroma database; about 3 kB per picture and model. It "
+        description="Folder of the ledger, the vectors and the Chroma database. It "
         "must not lie in a watched folder. One state dir holds one daemon.",
     )
     runtime_dir: Path | None = Field(

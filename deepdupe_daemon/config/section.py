@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
-__all__ = ["GIB", "ByteCount", "Count", "Flag", "Number", "Section", "Text"]
+from deepdupe_daemon.config.patterns import check_glob
+
+__all__ = ["GIB", "ByteCount", "Count", "Flag", "Glob", "Number", "Section", "Text"]
 
 GIB = 1024**3
 _UNITS = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": GIB, "tib": 1024**4}
@@ -27,6 +29,7 @@ Count = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Field(min_length=1)]
+Glob = Annotated[Text, AfterValidator(check_glob)]
 ByteCount = Annotated[
     int,
     Strict(),
@@ -38,7 +41,7 @@ ByteCount = Annotated[
                 {"type": "integer", "minimum": 1},
                 {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([KMGTkmgt]?[iI]?[bB])?\s*$"},
             ],
-            "title": "a size: a number of bytes, or a text such as 2 GiB or 500 MB",
+            "x-allowed": "a number of bytes above 0, or a size such as 2 GiB or 500 MB",
         }
     ),
 ]
