@@ -1,0 +1,62 @@
+"""What systemd hears, on a real datagram socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepdupe_daemon.service.notify import Notifier
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.settimeout(5)
+        yield sock
+
+
+def test_every_state_arrives_as_the_protocol_says(manager: socket.socket, tmp_path: Path) -> None:
+    notifier = Notifier(str(tmp_path / "notify"))
+    notifier.ready("indexing 5 of 9")
+    assert manager.recv(4096) == b"READY=1\nSTATUS=indexing 5 of 9"
+    notifier.status("a\nb")
+    assert manager.recv(4096) == b"STATUS=a b"
+    notifier.stopping("bye")
+    assert manager.recv(4096) == b"STOPPING=1\nSTATUS=bye"
+    notifier.alive()
+    assert manager.recv(4096) == b"WATCHDOG=1"
+    notifier.extend_start(1.5)
+    assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=1500000"
+
+
+def test_an_abstract_address_works() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind("\0deepdupe-notify-test")
+        sock.settimeout(5)
+        Notifier("@deepdupe-notify-test").alive()
+        assert sock.recv(64) == b"WATCHDOG=1"
+
+
+def test_without_a_manager_nothing_happens() -> None:
+    Notifier(None).ready("x")
+
+
+@pytest.mark.parametrize(
+    ("environ", "interval_s"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "3000000"}, 3.0),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "42"}, 3.0),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "43"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+    ],
+)
+def test_the_watchdogs_interval_is_read_for_this_process_alone(
+    environ: dict[str, str], interval_s: float | None
+) -> None:
+    assert Notifier.from_environment(environ, 42).watchdog_interval_s == interval_s
