@@ -16,6 +16,7 @@ from deepdupe_daemon.config.judging import AlertConfig, JudgeConfig
 from deepdupe_daemon.config.load import load_config
 from deepdupe_daemon.config.model_choice import ModelConfig
 from deepdupe_daemon.config.patterns import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, PathFilter
+from deepdupe_daemon.config.remembered import recall, remember
 from deepdupe_daemon.config.roots import RootConfig
 from deepdupe_daemon.config.sample import describe, json_schema, sample_yaml
 from deepdupe_daemon.config.schema import DEFAULT_STATE_DIR, Config
@@ -37,6 +38,8 @@ __all__ = [
     "describe",
     "json_schema",
     "load_config",
+    "recall",
+    "remember",
     "sample_yaml",
     "user_state_dir",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deepdupe_daemon.config.load import resolved, schema_problems
-from deepdupe_daemon.config.places import Place, check_roots, check_state_dir
+from deepdupe_daemon.config.places import Place, check_roots, check_socket, check_state_dir
 from deepdupe_daemon.config.problem import Problem, config_error
 from deepdupe_daemon.config.schema import Config
 from deepdupe_daemon.config.yaml_lines import Document
@@ -39,7 +39,9 @@ def config_for_folders(
     """
     places = [_place(folder, "another folder given") for folder in folders]
     state = Place(os.path.abspath(state_dir or user_state_dir(environ)), (), "the state dir")
-    problems = check_roots(places) + [_with_remedy(problem) for problem in check_state_dir(state, places)]
+    problems = check_roots(places) + [
+        _with_remedy(problem) for problem in [*check_state_dir(state, places), *check_socket(state)]
+    ]
     if problems:
         raise config_error(problems, source="")
     values = {

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from deepdupe_daemon.config.allowed import Schema, allowed, choices, found, known_keys, schema_at
-from deepdupe_daemon.config.places import Place, check_roots, check_runtime_dir, check_state_dir, resolve
+from deepdupe_daemon.config.places import Place, check_roots, check_runtime_dir, check_socket, check_state_dir, resolve
 from deepdupe_daemon.config.problem import Location, Problem, config_error, key_text, nearest, suggestion
 from deepdupe_daemon.config.schema import DEFAULT_STATE_DIR, Config
 from deepdupe_daemon.config.yaml_lines import Document, read_yaml
@@ -145,6 +145,8 @@ def _disk_problems(document: Document) -> list[Problem]:
     if isinstance(values.get("runtime_dir"), str):
         runtime_dir = Place(values["runtime_dir"], ("runtime_dir",), "runtime_dir")
         problems += check_runtime_dir(runtime_dir) if runtime_dir.usable else []
+    elif state_dir.usable:
+        problems += check_socket(state_dir)
     return [Problem(problem.location, problem.text, document.line(problem.location)) for problem in problems]
 
 

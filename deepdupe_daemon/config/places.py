@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from deepdupe_daemon.config.problem import Location, Problem, nearest
 
-__all__ = ["Place", "check_roots", "check_runtime_dir", "check_state_dir", "resolve"]
+__all__ = ["Place", "check_roots", "check_runtime_dir", "check_socket", "check_state_dir", "resolve"]
 
 #: sun_path of sockaddr_un(7), less its closing NUL
 _SOCKET_PATH_BYTES = 107
@@ -91,13 +91,18 @@ def check_state_dir(state_dir: Place, roots: Sequence[Place]) -> list[Problem]:
 
 
 def check_runtime_dir(runtime_dir: Place) -> list[Problem]:
-    """A runtime dir that is no folder, cannot be written, or is too long for the address of a socket."""
+    """A runtime dir that is no folder, or cannot be written."""
     path = resolve(runtime_dir.path)
-    length = len(os.fsencode(os.path.join(path, _SOCKET_NAME)))
-    if length > _SOCKET_PATH_BYTES:
-        text = f"found a path that makes the control socket's address {length} bytes long"
-        return [Problem(runtime_dir.location, f"{text}; allowed: at most {_SOCKET_PATH_BYTES}")]
-    return _unwritable(runtime_dir, path, _existing(path))
+    return check_socket(runtime_dir) or _unwritable(runtime_dir, path, _existing(path))
+
+
+def check_socket(folder: Place) -> list[Problem]:
+    """A folder whose name leaves no room for the address of the control socket in it."""
+    length = len(os.fsencode(os.path.join(resolve(folder.path), _SOCKET_NAME)))
+    if length <= _SOCKET_PATH_BYTES:
+        return []
+    text = f"found a path that makes the address of the control socket {length} bytes long"
+    return [Problem(folder.location, f"{text}; allowed: at most {_SOCKET_PATH_BYTES} (runtime_dir can be elsewhere)")]
 
 
 def _unusable(root: Place) -> Problem | None:

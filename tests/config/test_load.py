@@ -342,7 +342,7 @@ class TestFolders:
     def test_a_runtime_dir_too_long_for_a_socket(self, write: Write, photos: Path) -> None:
         path = write(f"roots:\n  - path: {photos}\nstate_dir: {photos}s\nruntime_dir: /tmp/{'x' * 100}\n")
         assert (
-            "4: runtime_dir: found a path that makes the control socket's address 118 bytes long" in messages(path)[0]
+            "4: runtime_dir: found a path that makes the address of the control socket 118 bytes" in messages(path)[0]
         )
 
     def test_a_linked_root_is_resolved_because_inotify_does_not_follow_it(self, write: Write, photos: Path) -> None:
