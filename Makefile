@@ -3,9 +3,10 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# taken literally, so that a folder may be called `a $(b)`; the recipes read them from the environment
-export DEEPDUPE_WATCH := $(value WATCH)
-export DEEPDUPE_MODEL := $(value MODEL)
+# taken literally, so that a folder may be called `a $(b)`: make would run what stands in a name
+override WATCH := $(value WATCH)
+override MODEL := $(value MODEL)
+export WATCH MODEL
 
 .PHONY: help
 help: ## this list
@@ -25,13 +26,13 @@ jxl: ## add the JPEG XL plug-in, which is under the GPL-3 and so is not installe
 
 .PHONY: run
 run: ## watch a folder: make run WATCH=~/Pictures [MODEL=clip-vit-b-32]; Ctrl-C ends it
-	@case "$$DEEPDUPE_WATCH" in \
+	@case "$$WATCH" in \
 	"") echo "make run: which folder? Say for example: make run WATCH=$$HOME/Pictures" >&2; exit 2 ;; \
-	"~/"*) DEEPDUPE_WATCH="$$HOME/$${DEEPDUPE_WATCH#??}" ;; \
-	"~") DEEPDUPE_WATCH="$$HOME" ;; \
+	"~/"*) WATCH="$$HOME/$${WATCH#??}" ;; \
+	"~") WATCH="$$HOME" ;; \
 	esac; \
-	test -d "$$DEEPDUPE_WATCH" || { echo "make run: there is no folder $$DEEPDUPE_WATCH" >&2; exit 2; }; \
-	.ci/setup && exec $(BIN)/deepdupe-daemon watch $${DEEPDUPE_MODEL:+--model "$$DEEPDUPE_MODEL"} -- "$$DEEPDUPE_WATCH"
+	test -d "$$WATCH" || { echo "make run: there is no folder $$WATCH" >&2; exit 2; }; \
+	.ci/setup && exec $(BIN)/deepdupe-daemon watch $${MODEL:+--model "$$MODEL"} -- "$$WATCH"
 
 .PHONY: test
 test: .set-up ## every test of the default suite, with branch coverage
@@ -42,7 +43,7 @@ lint: .set-up ## ruff, ruff format, mypy strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: format
 format: .set-up ## format the code and mend what ruff can mend
