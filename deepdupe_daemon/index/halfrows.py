@@ -8,7 +8,7 @@ import numpy.typing as npt
 from deepdupe_daemon.index.places import I64Array
 from deepdupe_daemon.model import F32Array
 
-__all__ = ["F16Array", "F64Array", "HalfRows", "to_half", "widen"]
+__all__ = ["F16Array", "F64Array", "HalfRows", "to_half", "unit_rows", "widen"]
 
 F16Array = npt.NDArray[np.float16]
 F64Array = npt.NDArray[np.float64]
@@ -127,3 +127,10 @@ class HalfRows:
 
     def memory_bytes(self) -> int:
         return sum(block.nbytes for block in self._blocks) + self._norms.nbytes
+
+
+def unit_rows(half: F16Array) -> F32Array:
+    """float16 rows (n, dim) as float32 rows of unit length: what a collection stores."""
+    wide = half.astype(np.float32)
+    wide /= np.sqrt(np.square(wide).sum(axis=1, dtype=np.float64, keepdims=True)).astype(np.float32)
+    return wide

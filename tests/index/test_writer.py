@@ -1,0 +1,188 @@
+"""The collections follow the ledger. Real Chroma in its real process throughout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deepdupe_daemon.config import ChromaConfig
+from deepdupe_daemon.errors import StoreError
+from deepdupe_daemon.index import WriterState
+from tests.index.conftest import SMALL, Bench
+from tests.index.filling import CLIP, PDQ, digest_of, expected, open_ledger, path_of, same_rows, see
+
+
+def test_every_vector_lands_with_its_metadata(bench: Bench, stored) -> None:
+    see(bench.ledger, range(120), PDQ, CLIP)
+    writer = bench.writer()
+    stored(bench, writer)
+    for space in (PDQ, CLIP):
+        ids, metadatas, rows = writer.read_back(space.name)
+        assert same_rows(ids, rows, expected(range(120), space))
+        assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+        image = bench.ledger.image_by_digest(digest_of(3))
+        assert image is not None
+        assert metadatas[ids.index(digest_of(3).hex()[:32])] == {
+            "image": image.image_id,
+            "width": 4000,
+            "height": 3000,
+            "format": "JPEG",
+            "pdq_quality": 90,
+            "first_seen": image.first_seen_at_ns // 10**9,
+            "captured_at": "2024:01:02 03:04:05",
+        }
+    status = writer.status()
+    assert {name: s.collection for name, s in status.spaces.items()} == {
+        "pdq.hash": "pdq.hash-g0",
+        "clip-vit-b-32.final": "clip-vit-b-32.final-g0",
+    }
+    assert {s.rows for s in status.spaces.values()} == {120}
+    assert bench.kinds() == []
+
+
+def test_later_rows_follow_and_what_no_file_holds_goes(bench: Bench, stored, eventually) -> None:
+    see(bench.ledger, range(60), PDQ)
+    writer = bench.writer()
+    stored(bench, writer)
+    see(bench.ledger, range(60, 75), PDQ)
+    for number in range(10):
+        bench.ledger.note_gone(path_of(number))
+    writer.poke()
+    assert writer.lag_rows() > 0, "a poke that was not heard yet counts as lag"
+    eventually(lambda: writer.status().spaces["pdq.hash"].rows == 65)
+    ids, _, rows = writer.read_back("pdq.hash")
+    assert same_rows(ids, rows, expected(range(10, 75), PDQ))
+    assert not len(bench.ledger.unwanted("pdq.hash", 1)[0])
+
+
+def test_a_query_answers_with_the_images_of_the_ledger(bench: Bench, stored) -> None:
+    see(bench.ledger, range(40), CLIP)
+    writer = bench.writer()
+    stored(bench, writer)
+    wanted = expected([5, 6], CLIP)
+    found = writer.query(CLIP.name, np.stack(list(wanted.values())), 3)
+    assert [one[0][0] for one in found] == list(wanted)
+    assert [round(one[0][1], 5) for one in found] == [1.0, 1.0]
+    image = bench.ledger.image(int(found[0][0][2]["image"]))
+    assert image is not None
+    assert image.digest == digest_of(5)
+    with pytest.raises(StoreError, match="there is no space nowhere"):
+        writer.read_back("nowhere")
+
+
+def test_a_restart_stores_nothing_twice_and_opens_nothing_without_need(bench: Bench, stored, eventually) -> None:
+    see(bench.ledger, range(30), PDQ)
+    writer = bench.writer()
+    stored(bench, writer)
+    writer.stop(timeout_s=60)
+    assert (bench.state_dir / "chroma.lock").read_text() == "closed\n"
+    again = bench.writer()
+    eventually(lambda: again.lag_rows() == 0)
+    assert again.status().state is WriterState.CLOSED
+    see(bench.ledger, range(30, 31), PDQ)
+    again.poke()
+    stored(bench, again)
+    assert same_rows(*again.read_back("pdq.hash")[::2], expected(range(31), PDQ))
+
+
+def test_the_store_is_for_its_owner_and_the_process_for_the_store_alone(bench: Bench, stored, monkeypatch) -> None:
+    """Modes 0700 and 0600; a hostile environment and `.env` file of the user change nothing."""
+    monkeypatch.setenv("CHROMA_API_IMPL", "chromadb.api.fastapi.FastAPI")
+    monkeypatch.setenv("MIGRATIONS", "yes")
+    monkeypatch.setenv("PYTHONSTARTUP", "/nonexistent")
+    see(bench.ledger, range(3), PDQ)
+    writer = bench.writer()
+    stored(bench, writer)
+    assert writer.status().spaces["pdq.hash"].rows == 3
+    for folder, _, names in os.walk(bench.state_dir / "chroma"):
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+        assert {stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode) for name in names} <= {0o600}
+
+
+def test_a_collection_of_another_origin_is_refused_and_the_other_spaces_go_on(bench: Bench, stored, eventually) -> None:
+    see(bench.ledger, range(5), PDQ, CLIP)
+    first = bench.writer()
+    stored(bench, first)
+    first.stop(timeout_s=60)
+    bench.ledger.close()
+    for leftover in bench.state_dir.glob("ledger.sqlite*"):
+        leftover.unlink()
+    bench.ledger = open_ledger(bench.state_dir)
+    other = replace(CLIP, weights_digest="cd" * 32)
+    see(bench.ledger, range(5), PDQ, other)
+    writer = bench.writer()
+    eventually(lambda: bench.ledger.unstored_counts()["pdq.hash"] == 0, 60)
+    eventually(lambda: "space-mismatch" in bench.kinds(), 60)
+    refused = writer.status().spaces[other.name].refused
+    assert "weights_digest is 'abab" in refused
+    assert "reindex --model clip-vit-b-32" in bench.notices[0].text
+    assert bench.ledger.unstored_counts()[other.name] == 5
+    eventually(lambda: writer.lag_rows() == 0)
+
+
+def test_a_new_generation_is_filled_anew(bench: Bench, stored) -> None:
+    """What reindex does: it raises the generation and forgets the marks."""
+    see(bench.ledger, range(12), CLIP)
+    writer = bench.writer()
+    stored(bench, writer)
+    bench.ledger.set_space_generation(CLIP.name, 1)
+    bench.ledger.clear_stored(CLIP.name)
+    writer.poke()
+    stored(bench, writer)
+    assert writer.status().spaces[CLIP.name].collection == "clip-vit-b-32.final-g1"
+    assert same_rows(*writer.read_back(CLIP.name)[::2], expected(range(12), CLIP))
+
+
+def test_a_store_that_somebody_removed_is_filled_again(bench: Bench, stored, eventually) -> None:
+    see(bench.ledger, range(8), PDQ)
+    first = bench.writer()
+    stored(bench, first)
+    first.stop(timeout_s=60)
+    shutil.rmtree(bench.state_dir / "chroma")
+    writer = bench.writer()
+    eventually(lambda: writer.status().spaces and writer.status().spaces["pdq.hash"].rows == 8, 60)
+    assert same_rows(*writer.read_back("pdq.hash")[::2], expected(range(8), PDQ))
+
+
+def test_off_writes_nothing_and_says_so(bench: Bench) -> None:
+    see(bench.ledger, range(3), PDQ)
+    writer = bench.writer(ChromaConfig(mode="off"))
+    assert writer.status().state is WriterState.OFF
+    assert writer.lag_rows() == 0
+    writer.poke()
+    with pytest.raises(StoreError, match="not running"):
+        writer.read_back("pdq.hash")
+    assert not (bench.state_dir / "chroma").exists()
+
+
+def test_below_the_floor_of_free_space_nothing_is_written(bench: Bench, eventually) -> None:
+    see(bench.ledger, range(3), PDQ)
+    writer = bench.writer(SMALL.model_copy(update={"free_space_floor_bytes": 2**62}))
+    eventually(lambda: writer.status().state is WriterState.WAITING)
+    assert "to be kept free" in writer.status().detail
+    assert writer.lag_rows() == 0, "nobody waits for a store that cannot be written"
+    assert bench.kinds() == ["store-unavailable"]
+    assert not (bench.state_dir / "chroma").exists()
+
+
+def test_the_process_ends_with_the_daemon_and_not_before_its_work(bench: Bench, stored) -> None:
+    """Its end of the socket closing and SIGTERM both mean: finish, close the store, go."""
+    see(bench.ledger, range(5), PDQ)
+    writer = bench.writer()
+    stored(bench, writer)
+    lock = bench.state_dir / "chroma.lock"
+    pid = int(lock.read_text().split()[1])
+    os.kill(pid, signal.SIGINT)
+    assert writer.read_back("pdq.hash")[0], "Ctrl-C is for the daemon"
+    os.kill(pid, signal.SIGTERM)
+    see(bench.ledger, range(5, 9), PDQ)
+    writer.poke()
+    stored(bench, writer)
+    assert int(lock.read_text().split()[1]) != pid
+    assert same_rows(*writer.read_back("pdq.hash")[::2], expected(range(9), PDQ))
