@@ -1,0 +1,35 @@
+"""Arrives and settles: from the file systems to the ledger.
+
+This room promises that every regular file that rests in a watched root, and that the filter admits, reaches the ledger
+once it has settled, and that what is gone leaves it. Events are hints; walks held against the ledger are the truth: at
+start, for every directory that appears, after any loss of events, at intervals and on request. It never follows a
+symbolic link, never opens a file, and never takes an unreadable or unmounted place for a removal.
+
+It refuses to guess: a file that still changes waits, a directory that cannot be listed keeps its rows and is told of,
+and a kernel that cannot watch everything is said so, with the setting that helps.
+
+Who owns what: each lane (`lane.py`) is a thread with its own ledger connection and owns its roots, watches, settling
+files and walks; watchdog's reader threads only put events into a lane's inbox. Names load on first use, because
+importing watchdog and the ledger takes time that `--help` has not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepdupe_daemon.intake.intake import Intake
+    from deepdupe_daemon.intake.notice import Notice, NoticeKind
+    from deepdupe_daemon.intake.status import IntakeStatus
+
+__all__ = ["Intake", "IntakeStatus", "Notice", "NoticeKind"]
+
+_HOME = {"Intake": "intake", "IntakeStatus": "status", "Notice": "notice", "NoticeKind": "notice"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,103 @@
+"""A watched root: what is known of it from moment to moment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+from deepdupe_daemon.config import IntakeConfig, RootConfig
+from deepdupe_daemon.intake.mounts import MountTable
+from deepdupe_daemon.intake.pace import Pace
+from deepdupe_daemon.model import display_path
+
+__all__ = ["Glance", "Root", "glance"]
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What is at a root's path just now."""
+
+    key: tuple[int, int] | None = None  # (dev, ino) of the directory
+    empty: bool = False
+    error: OSError | None = None
+
+
+def glance(path: bytes) -> Glance:
+    """Open the root and see whether there is anything in it. Costs about 20 µs."""
+    try:
+        fd = os.open(path, _OPEN)
+    except OSError as error:
+        return Glance(error=error)
+    try:
+        status = os.fstat(fd)
+        with os.scandir(fd) as entries:
+            empty = next(entries, None) is None
+    except OSError as error:
+        return Glance(error=error)
+    finally:
+        os.close(fd)
+    return Glance((status.st_dev, status.st_ino), empty)
+
+
+class Root:
+    """One watched root. Owned by its lane's thread, which alone changes it.
+
+    Attributes that the lane keeps here:
+        key: (dev, ino) of the directory when it was last armed, None before
+        offline: why the root is away, or None
+        withheld: known files that are missing, but whose file system is away too
+        remote_devices: those of network and FUSE file systems here
+        away: mount points that files here were known on, and that are not mounted now
+        live_since_ns: wall clock; what changed later arrived under our eyes, even where a walk finds it
+        short_of_watches: whether some directory could not be watched
+        unread: the paths that were last told to be unreadable
+        next_walk_s: monotonic; None while a walk is under way or waits
+    """
+
+    def __init__(self, config: RootConfig, settings: IntakeConfig, mounts: MountTable, pace: Pace, *, watch: bool):
+        self.path = config.path_bytes
+        self.filter = config.path_filter(settings)
+        self.fingerprint = _fingerprint(config, settings)
+        self.pace = pace
+        self.remote_devices = mounts.remote_devices(self.path)
+        self.watch = watch
+        self.key: tuple[int, int] | None = None
+        self.offline: str | None = None
+        self.withheld = 0
+        self.away: frozenset[bytes] = frozenset()
+        self.live_since_ns = 0
+        self.short_of_watches = False
+        self.next_walk_s: float | None = None
+        self.unread: frozenset[bytes] = frozenset()
+        self.first_walk_done = False
+        self.walks = 0
+
+    @property
+    def shown(self) -> str:
+        return display_path(self.path)
+
+    @property
+    def polling(self) -> bool:
+        """Whether events do not tell all that happens here, so that walks must."""
+        return bool(self.remote_devices) or self.short_of_watches
+
+    def relative(self, path: bytes) -> bytes:
+        """`path`, which is the root or lies below it, as the filter wants it."""
+        return path[len(self.path) + 1 :]
+
+    def takes(self, path: bytes) -> bool:
+        """Whether the filter admits this file."""
+        return self.filter.matches_file(self.relative(path))
+
+    def enters(self, path: bytes) -> bool:
+        """Whether the filter admits this directory."""
+        return self.filter.enters(self.relative(path))
+
+
+def _fingerprint(config: RootConfig, settings: IntakeConfig) -> str:
+    """Equal only for equal filters: files that an older filter admitted are looked at again when it differs."""
+    patterns = (config.include or settings.include, settings.exclude, config.exclude)
+    return hashlib.sha256(repr(patterns).encode("utf-8", "surrogateescape")).hexdigest()[:16]
