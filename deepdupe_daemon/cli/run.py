@@ -1,0 +1,29 @@
+"""`run`: the service, as systemd starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepdupe_daemon.cli.first_sign import remembering
+from deepdupe_daemon.cli.options import SYSTEM_CONFIG
+
+__all__ = ["run"]
+
+
+def run(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration.")] = SYSTEM_CONFIG,
+) -> None:
+    """Run the service from a configuration file.
+
+    In the foreground, until SIGTERM or Ctrl-C: what systemd starts.
+    """
+    from deepdupe_daemon.config import load_config
+
+    loaded = load_config(config)
+    from deepdupe_daemon.service import run_daemon  # seconds of loading, which a wrong configuration need not wait for
+
+    raise typer.Exit(run_daemon(loaded, on_progress=remembering(loaded), clock=ctx.obj.clock))

@@ -1,0 +1,40 @@
+"""What a command works with: its streams, its environment, its clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from deepdupe_daemon.clock import Clock
+
+__all__ = ["Shell"]
+
+
+@dataclass(slots=True)
+class Shell:
+    """Owned by the main thread; `line` and `json` may be called from any. Texts passed in are printable already."""
+
+    stdout: TextIO
+    stderr: TextIO
+    environ: Mapping[str, str]
+    clock: Clock
+    debug: bool = False
+
+    def line(self, text: str = "") -> None:
+        """One line of the result."""
+        print(text, file=self.stdout, flush=True)
+
+    def json(self, record: Mapping[str, Any]) -> None:
+        """One object on one line of the result; ASCII, so that any terminal and any reader takes it."""
+        self.line(json.dumps(record))
+
+    def remark(self, text: str) -> None:
+        """One line beside the result."""
+        print(text, file=self.stderr, flush=True)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether a person looks at standard error."""
+        return self.stderr.isatty() and self.environ.get("TERM", "") not in ("", "dumb")

@@ -1,0 +1,96 @@
+"""`status`: is it running, how far is it, what could not be read."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepdupe_daemon.cli.moment import iso_moment, local_moment
+from deepdupe_daemon.cli.options import AsJson, ConfigFile, StateDir
+from deepdupe_daemon.cli.path_json import path_fields
+from deepdupe_daemon.cli.shell import Shell
+from deepdupe_daemon.cli.status_text import status_lines
+from deepdupe_daemon.cli.whereabouts import find_config
+
+if TYPE_CHECKING:
+    from deepdupe_daemon.config import Config
+    from deepdupe_daemon.ledger import FileRow
+
+__all__ = ["status"]
+
+_MOST_FAILED = 1_000_000
+
+
+def status(
+    ctx: typer.Context,
+    failed: Annotated[bool, typer.Option("--failed", help="List the files that could not be read, and why.")] = False,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a daemon runs, and what it knows."""
+    from deepdupe_daemon.service import ControlClient
+
+    shell: Shell = ctx.obj
+    found = find_config(config, state_dir, shell.environ)
+    if failed:
+        _list_failed(found, shell, as_json=as_json)
+        return
+    client = ControlClient.find(found)
+    answer = client.request("status") if client is not None else {}
+    answer.pop("ok", None)
+    report = {"running": client is not None, **_at_rest(found, shell), **answer}
+    if as_json:
+        shell.json(report)
+        return
+    for line in status_lines(report):
+        shell.line(line)
+
+
+def _at_rest(config: Config, shell: Shell) -> dict[str, Any]:
+    """What the ledger says, whether or not a daemon runs."""
+    from deepdupe_daemon.ledger import Ledger
+    from deepdupe_daemon.model import display_path
+
+    with Ledger.open(config.state_dir, shell.clock, readonly=True) as ledger:
+        lag = ledger.unstored_counts()
+        return {
+            "state_dir": display_path(os.fsencode(config.state_dir)),
+            "roots": [display_path(root.path_bytes) for root in config.roots],
+            "models": [model.name for model in config.models],
+            "files": {str(state): count for state, count in ledger.counts().items()},
+            "images": len(ledger.living_images()),
+            "duplicates": sum(1 for _ in ledger.duplicates(classes=config.alerts.classes)),
+            "chroma_behind": {space.name: lag.get(space.name, 0) for space in ledger.spaces()},
+        }
+
+
+def _list_failed(config: Config, shell: Shell, *, as_json: bool) -> None:
+    from deepdupe_daemon.ledger import Ledger
+
+    with Ledger.open(config.state_dir, shell.clock, readonly=True) as ledger:
+        for row in ledger.failed(_MOST_FAILED):
+            if as_json:
+                shell.json(_failed_json(row))
+            else:
+                shell.line(_failed_line(row))
+
+
+def _failed_line(row: FileRow) -> str:
+    from deepdupe_daemon.model import display_path
+
+    reason = display_path((row.error or "").encode())
+    text = f"{display_path(row.key.path)}: {row.error_kind}: {reason}"
+    return f"{text}; next try {local_moment(row.retry_at_ns)}" if row.retry_at_ns is not None else text
+
+
+def _failed_json(row: FileRow) -> dict[str, Any]:
+    return {
+        **path_fields("path", row.key.path),
+        "kind": row.error_kind,
+        "reason": row.error,
+        "attempts": row.attempts,
+        "retry_at": iso_moment(row.retry_at_ns) if row.retry_at_ns is not None else None,
+    }

@@ -1,0 +1,52 @@
+"""The status for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deepdupe_daemon.cli.moment import duration_text
+
+__all__ = ["status_lines"]
+
+
+def status_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The lines for what `status --json` prints."""
+    if report["running"]:
+        yield f"running (pid {report['pid']}, version {report['version']}): {report['progress']['text']}"
+        remaining_s = report["progress"]["remaining_s"]
+        if remaining_s:
+            yield _row("time left", duration_text(remaining_s))
+    else:
+        yield "not running; what it knows:"
+    yield _row("state dir", report["state_dir"])
+    for root in report["roots"]:
+        yield _row("folder", root)
+    yield _row("models", ", ".join(report["models"]))
+    files = report["files"]
+    counts = [f"{files[state]:,} {state}" for state in ("indexed", "ignored", "failed", "gone") if files.get(state)]
+    waiting = files.get("pending", 0) + files.get("seen", 0)
+    if waiting or not counts:
+        counts.insert(0, f"{waiting:,} waiting")
+    yield _row("files", ", ".join(counts))
+    yield _row("images", f"{report['images']:,} different ones")
+    yield _row("duplicates", f"{report['duplicates']:,}")
+    for space, behind in report["chroma_behind"].items():
+        yield _row("space", f"{space}, {f'Chroma is {behind:,} rows behind' if behind else 'all of it in Chroma'}")
+    if report["running"]:
+        yield from _trouble(report)
+
+
+def _trouble(report: Mapping[str, Any]) -> Iterator[str]:
+    """What a person may have to do something about."""
+    intake = report.get("intake") or {}
+    for root in intake.get("offline") or ():
+        yield _row("away", f"{root}: what is known of it is kept until it is back")
+    if intake.get("events_lost"):
+        yield _row("events lost", f"{intake['events_lost']:,} times, each made good by a walk")
+    if intake.get("error"):
+        yield _row("trouble", intake["error"])
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<12}{text}"
