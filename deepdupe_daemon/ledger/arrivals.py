@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepdupe_daemon.ledger.files import Files, identity_columns, tree_range
 from deepdupe_daemon.ledger.rows import Noted
@@ -13,24 +13,29 @@ from deepdupe_daemon.model import Arrival, FileIdentity
 __all__ = ["Arrivals"]
 
 _LOOKUP_PATHS = 200
-_HOLDER = "file_id, path, dev, ino, size, mtime_ns, state, was, image_id, live, retry_at_ns, root_length"
+_HOLDER = "file_id, path, dev, ino, size, mtime_ns, state, was, image_id, live, retry_at_ns, root_length, former"
 
 
-class _Row:
+class _Row(NamedTuple):
     """A file row as `note_arrivals` needs it."""
 
-    __slots__ = ("file_id", "identity", "image_id", "live", "path", "retry_at_ns", "root_length", "state", "was")
+    file_id: int
+    path: bytes
+    dev: int | str
+    ino: int | str
+    size: int
+    mtime_ns: int | str
+    state: str
+    was: str | None
+    image_id: int | None
+    live: int
+    retry_at_ns: int | None
+    root_length: int
+    former: int
 
-    def __init__(self, row: tuple[Any, ...]) -> None:
-        self.file_id: int = row[0]
-        self.path: bytes = row[1]
-        self.identity = row[2:6]
-        self.state: str = row[6]
-        self.was: str | None = row[7]
-        self.image_id: int | None = row[8]
-        self.live: int = row[9]
-        self.retry_at_ns: int | None = row[10]
-        self.root_length: int = row[11]
+    @property
+    def identity(self) -> tuple[int | str, int | str, int, int | str]:
+        return self[2:6]
 
 
 class Arrivals(Files):
@@ -84,7 +89,7 @@ class Arrivals(Files):
             some = paths[start : start + _LOOKUP_PATHS]
             marks = ",".join("?" * len(some))
             for row in self._db.rows(f"SELECT {_HOLDER} FROM files WHERE path IN ({marks}) AND former = 0", some):
-                rows[row[1]] = _Row(row)
+                rows[row[1]] = _Row(*row)
         return rows
 
     def _with_identity(self, identity: FileIdentity) -> list[_Row]:
@@ -94,7 +99,7 @@ class Arrivals(Files):
             f"SELECT {_HOLDER} FROM files WHERE ino = ? AND dev = ? AND size = ? AND mtime_ns = ?"
             " ORDER BY state = 'gone', file_id"
         )
-        return [_Row(row) for row in self._db.rows(sql, (ino, dev, size, mtime_ns))]
+        return [_Row(*row) for row in self._db.rows(sql, (ino, dev, size, mtime_ns))]
 
     @staticmethod
     def _is_known(row: _Row | None, arrival: Arrival, now_ns: int) -> bool:
@@ -109,7 +114,9 @@ class Arrivals(Files):
         return row.state != "gone"
 
     def _holds(self, row: _Row, held: dict[bytes, tuple[Any, ...] | None]) -> bool:
-        """Whether the file at the row's path is still the one of the row."""
+        """Whether the file at the row's path is still the one of the row; never where another row has the path."""
+        if row.former:
+            return False
         if row.path not in held:
             held[row.path] = self._identity_at(row.path)
         return held[row.path] in (row.identity, ())
@@ -133,7 +140,7 @@ class Arrivals(Files):
         if row is not None and row.identity == identity_columns(identity):
             return self._again(row, arrival, root_length, now_ns)
         for other in self._with_identity(identity):
-            if other.path != path and not self._holds(other, held):
+            if (other.former or other.path != path) and not self._holds(other, held):
                 if row is not None:
                     self._displace(row)
                 return self._move(other, arrival, root_length, now_ns)
@@ -150,7 +157,7 @@ class Arrivals(Files):
         """The same file at the same path: back again, to be retried, now under our eyes, or of another root."""
         if row.root_length != root_length:
             self._db.run("UPDATE files SET root_length = ? WHERE file_id = ?", (root_length, row.file_id))
-            row.root_length = root_length
+            row = row._replace(root_length=root_length)
             if self._is_known(row, arrival, now_ns):
                 return Noted.KNOWN
         state = self._state_on_return(row) if row.state == "gone" else "pending"

@@ -81,7 +81,7 @@ class Database:
         mode = "mode=ro&immutable=1" if immutable else "mode=ro" if readonly else "mode=rw"
         try:
             self.raw = sqlite3.connect(
-                f"file:{quote(path)}?{mode}", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None
+                f"file:{quote(os.fsencode(path))}?{mode}", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None
             )
         except sqlite3.Error as error:
             raise explain(error, path) from error

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.errors import StateError
+from deepdupe_daemon.errors import LedgerVersion, StateError
 from deepdupe_daemon.ledger.arrivals import Arrivals
 from deepdupe_daemon.ledger.connection import Database, Lstat
 from deepdupe_daemon.ledger.lock import make_state_dir
@@ -35,7 +35,8 @@ class Ledger(Arrivals, Queue, Results, Verdicts):
     def open(cls, state_dir: Path, clock: Clock, *, readonly: bool = False, lstat: Lstat = os.lstat) -> Self:
         """Open the ledger of `state_dir`, made (folder 0700, file 0600) and brought up to date where needed.
 
-        `readonly` makes and changes nothing, and works beside a daemon that writes. Raises StateError, LedgerVersion.
+        `readonly` makes and changes no ledger, and works beside a daemon that writes (SQLite itself may leave its empty
+        -wal and -shm files where no daemon runs). Raises StateError, LedgerVersion.
         """
         path = os.path.join(state_dir, LEDGER_NAME)
         if readonly:
@@ -70,15 +71,41 @@ class Ledger(Arrivals, Queue, Results, Verdicts):
                 "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
             )
 
+    def damage(self) -> list[str]:
+        """Read every page and check every row, index and reference; what is wrong, nothing if all is well. Slow."""
+        found = [str(row[0]) for row in self._db.rows("PRAGMA integrity_check")]
+        found += [
+            f"a row of {row[0]} refers to a missing {row[2]}" for row in self._db.rows("PRAGMA foreign_key_check")
+        ]
+        return [text for text in found if text != "ok"]
+
     def checkpoint(self) -> None:
         """Copy the write-ahead log back into the ledger and cut it to nothing, as far as readers allow."""
         self._db.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _open_readonly(path: str) -> Database:
-    if not os.path.exists(path):
-        raise StateError("there is no ledger", where=path, hint="start the daemon, or name another state dir")
-    database = Database(path, readonly=True)
+    """A reader needs the -shm file beside the ledger. Where there is none and the folder cannot be written, nobody is
+    at work: then the file alone is read, as it was left when it was closed."""
+    try:
+        os.stat(path)
+    except FileNotFoundError as error:
+        raise StateError(
+            "there is no ledger", where=path, hint="start the daemon, or name another state dir"
+        ) from error
+    except OSError as error:
+        raise StateError(f"the ledger cannot be read: {error.strerror}", where=path) from error
+    try:
+        return _checked(Database(path, readonly=True))
+    except LedgerVersion:
+        raise
+    except StateError:
+        if os.path.exists(path + "-wal") or os.access(os.path.dirname(path), os.W_OK):
+            raise
+    return _checked(Database(path, readonly=True, immutable=True))
+
+
+def _checked(database: Database) -> Database:
     try:
         check_version(database, readonly=True)
     except BaseException:

@@ -79,6 +79,7 @@ def lock_state_dir(state_dir: Path) -> StateLock:
     except OSError as error:
         os.close(fd)
         raise StateError(f"the lock cannot be taken: {error.strerror}", where=path) from error
+    os.fchmod(fd, 0o600)
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return StateLock(fd, path)

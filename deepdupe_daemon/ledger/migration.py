@@ -59,7 +59,7 @@ def bring_up_to_date(database: Database, steps: Sequence[str] = STEPS) -> str | 
         version = check_version(database, steps)  # another process may have been faster
         if version == len(steps):
             return None
-        copy = _copy(database, version)
+        copy = _copy(database.path, version)
         _apply(database, steps, after=version)
     return copy
 
@@ -96,27 +96,31 @@ def _apply(database: Database, steps: Sequence[str], *, after: int) -> None:
 def _statements(script: str) -> Iterator[str]:
     """The single statements of a script: `executescript` would commit the transaction around them."""
     statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
+    for piece in script.split(";")[:-1]:
+        statement += piece + ";"
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-    assert not statement.strip(), f"unfinished statement: {statement}"
+    assert not statement, f"unfinished statement: {statement}"
 
 
-def _copy(database: Database, version: int) -> str:
-    """Copy the ledger as it is now to `ledger.schema-N.sqlite` beside it, mode 0600, synced."""
-    folder, name = os.path.split(database.path)
+def _copy(path: str, version: int) -> str:
+    """Copy the ledger to `ledger.schema-N.sqlite` beside it, mode 0600, synced; gives its path.
+
+    The caller holds the write lock, so a connection beside it reads exactly what the steps will change.
+    """
+    folder, name = os.path.split(path)
     stem = name.removesuffix(".sqlite")
     copy = os.path.join(folder, f"{stem}.schema-{version}.sqlite")
     try:
         fd, draft = tempfile.mkstemp(prefix=".ledger-", suffix=".draft", dir=folder)
         try:
             os.fchmod(fd, 0o600)
-            target = sqlite3.connect(draft)
+            source, target = Database(path, readonly=True), Database(draft)
             try:
-                database.raw.backup(target)
+                source.raw.backup(target.raw)
             finally:
+                source.close()
                 target.close()
             os.fsync(fd)
             os.replace(draft, copy)

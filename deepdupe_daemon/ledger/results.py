@@ -56,11 +56,12 @@ class Results(Spaces, Images):
         return image_id
 
     def record_failed(self, file_id: int, key: FileKey, kind: str, reason: str, retry_at_ns: int | None) -> bool:
-        """The file could not be seen. False where it changed or moved meanwhile: it waits to be seen as it is now."""
+        """The file could not be seen. False, and nothing is written, where it changed, moved or went meanwhile, and
+        where it was seen before: what is known of these bytes stays."""
         return self._record_error(file_id, key, "failed", kind, reason, retry_at_ns)
 
     def record_ignored(self, file_id: int, key: FileKey, reason: str) -> bool:
-        """The file's bytes are no image. False where it changed or moved meanwhile."""
+        """The file's bytes are no image. False as for `record_failed`."""
         return self._record_error(file_id, key, "ignored", "not-an-image", reason, None)
 
     def _record_error(
@@ -70,7 +71,7 @@ class Results(Spaces, Images):
         with self._db.writing():
             changed = self._db.run(
                 "UPDATE files SET state = ?, error_kind = ?, error = ?, retry_at_ns = ?, attempts = attempts + 1,"
-                " image_id = NULL WHERE file_id = ? AND state <> 'gone' AND path = ?"
+                " image_id = NULL WHERE file_id = ? AND state IN ('pending', 'failed', 'ignored') AND path = ?"
                 " AND dev = ? AND ino = ? AND size = ? AND mtime_ns = ?",
                 (state, kind, reason, retry_at_ns, file_id, key.path, *identity_columns(key.identity)),
             )
