@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from deepdupe_daemon.cli import main
 from tests.conftest import PROJECT_ROOT
 
 
@@ -62,5 +63,23 @@ def deepdupe(command: list[str], environment: dict[str, str], tmp_path: Path) ->
         )
         out, err = (stream.decode("utf-8", "surrogateescape") for stream in (done.stdout, done.stderr))
         return Outcome(done.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def here(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Deepdupe:
+    """The same within this process: for commands that start nothing, and cost more to load than to run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", environment["XDG_STATE_HOME"])
+
+    def run(*arguments: str | bytes | os.PathLike[str]) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["deepdupe-daemon", *map(os.fsdecode, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return Outcome(int(end.value.code or 0), captured.out, captured.err)
 
     return run

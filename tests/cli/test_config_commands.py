@@ -19,8 +19,8 @@ def config_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_check_says_fine(deepdupe: Deepdupe, config_file: Path, tmp_path: Path) -> None:
-    done = deepdupe("config", "check", config_file)
+def test_check_says_fine(here: Deepdupe, config_file: Path, tmp_path: Path) -> None:
+    done = here("config", "check", config_file)
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{config_file}: fine: 1 folder, models pdq, state in {tmp_path}/state\n"
     assert not (tmp_path / "state").exists()
@@ -63,7 +63,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_every_wrong_example_gets_its_message_and_exit_code(
-    name: str, deepdupe: Deepdupe, config_file: Path, tmp_path: Path
+    name: str, here: Deepdupe, config_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "photos" / "inner").mkdir()
     (tmp_path / "photos" / "file").touch()
@@ -79,49 +79,47 @@ def test_every_wrong_example_gets_its_message_and_exit_code(
     assert old in text
     config_file.write_text(text.replace(old, new))
     for command in (["config", "check", str(config_file)], ["run", "--config", str(config_file)]):
-        done = deepdupe(*command)
+        done = here(*command)
         assert done.code == 78
         assert done.err.startswith(f"error: {config_file}:{expected}"), done.err
         assert "Traceback" not in done.err
 
 
-def test_show_prints_what_is_in_force_and_can_be_read_again(
-    deepdupe: Deepdupe, config_file: Path, tmp_path: Path
-) -> None:
-    shown = deepdupe("config", "show", config_file)
+def test_show_prints_what_is_in_force_and_can_be_read_again(here: Deepdupe, config_file: Path, tmp_path: Path) -> None:
+    shown = here("config", "show", config_file)
     assert shown.code == 0
     (tmp_path / "again.yaml").write_text(shown.out)
-    assert deepdupe("config", "check", "again.yaml").code == 0
+    assert here("config", "check", "again.yaml").code == 0
     assert "settle_s: 2.0" in shown.out
 
 
-def test_schema_and_sample_are_printed(deepdupe: Deepdupe) -> None:
-    assert json.loads(deepdupe("config", "schema").out)["title"] == "Config"
-    sample = deepdupe("config", "sample")
+def test_schema_and_sample_are_printed(here: Deepdupe) -> None:
+    assert json.loads(here("config", "schema").out)["title"] == "Config"
+    sample = here("config", "sample")
     assert sample.out == (Path(__file__).parents[2] / "config" / "deepdupe.yaml").read_text()
 
 
 @pytest.mark.parametrize("words", [["status"], ["duplicates"], ["why", "x"], ["rescan"], ["check", "x"]])
-def test_before_anything_is_known_each_command_says_so(words: list[str], deepdupe: Deepdupe) -> None:
+def test_before_anything_is_known_each_command_says_so(words: list[str], here: Deepdupe) -> None:
     if Path("/etc/deepdupe-daemon/deepdupe.yaml").exists():
         pytest.skip("this machine has a daemon of its own")
-    done = deepdupe(*words)
+    done = here(*words)
     assert done.code == 78
     assert done.err.startswith("error: nothing is known yet")
     assert "hint: `deepdupe-daemon scan DIR`" in done.err
-    elsewhere = deepdupe(*words, "--state-dir", "nowhere")
+    elsewhere = here(*words, "--state-dir", "nowhere")
     assert elsewhere.code == 78
     assert elsewhere.err.startswith("error: nowhere: nothing is known here yet")
 
 
-def test_two_answers_to_where_are_one_too_many(deepdupe: Deepdupe, config_file: Path) -> None:
-    done = deepdupe("status", "--config", config_file, "--state-dir", "x")
+def test_two_answers_to_where_are_one_too_many(here: Deepdupe, config_file: Path) -> None:
+    done = here("status", "--config", config_file, "--state-dir", "x")
     assert done.code == 78
     assert "--config and --state-dir were both given" in done.err
 
 
 @pytest.mark.parametrize("option", [["--since", "yesterday-ish"], ["--class", "copied"]])
-def test_a_wrong_option_value_is_told(option: list[str], deepdupe: Deepdupe, config_file: Path) -> None:
-    done = deepdupe("duplicates", "--config", config_file, *option)
+def test_a_wrong_option_value_is_told(option: list[str], here: Deepdupe, config_file: Path) -> None:
+    done = here("duplicates", "--config", config_file, *option)
     assert done.code == 78
     assert f"error: {option[0]}: found '{option[1]}'; allowed: " in done.err

@@ -29,14 +29,14 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
         assert f"\n  {name} " in done.stdout
 
 
-def test_no_arguments_say_what_can_be_done(deepdupe: Deepdupe) -> None:
-    done = deepdupe()
+def test_no_arguments_say_what_can_be_done(here: Deepdupe) -> None:
+    done = here()
     assert done.code == 0
     assert "Commands:" in done.out
 
 
-def test_the_version(deepdupe: Deepdupe) -> None:
-    done = deepdupe("--version")
+def test_the_version(here: Deepdupe) -> None:
+    done = here("--version")
     assert (done.code, done.out) == (0, f"deepdupe-daemon {__version__}\n")
 
 
@@ -52,15 +52,15 @@ def test_the_version(deepdupe: Deepdupe) -> None:
         ["mark", "not-duplicate", "a"],
     ],
 )
-def test_a_wrong_call_ends_with_2_and_says_how_to_get_help(arguments: list[str], deepdupe: Deepdupe) -> None:
-    done = deepdupe(*arguments)
+def test_a_wrong_call_ends_with_2_and_says_how_to_get_help(arguments: list[str], here: Deepdupe) -> None:
+    done = here(*arguments)
     assert done.code == 2
     assert "--help" in done.err
     assert "Traceback" not in done.err
 
 
-def test_a_foreseen_failure_is_one_line_with_its_remedy(deepdupe: Deepdupe) -> None:
-    done = deepdupe("run", "--config", "none.yaml")
+def test_a_foreseen_failure_is_one_line_with_its_remedy(here: Deepdupe) -> None:
+    done = here("run", "--config", "none.yaml")
     assert done.code == 78
     assert done.out == ""
     assert done.err.splitlines() == [
@@ -69,15 +69,15 @@ def test_a_foreseen_failure_is_one_line_with_its_remedy(deepdupe: Deepdupe) -> N
     ]
 
 
-def test_the_trace_comes_on_demand(deepdupe: Deepdupe) -> None:
-    done = deepdupe("--debug", "run", "--config", "none.yaml")
+def test_the_trace_comes_on_demand(here: Deepdupe) -> None:
+    done = here("--debug", "run", "--config", "none.yaml")
     assert done.code == 78
     assert "Traceback" in done.err
     assert "error: none.yaml: found no such file" in done.err
 
 
-def test_a_name_cannot_forge_a_line_of_an_error(deepdupe: Deepdupe) -> None:
-    done = deepdupe("scan", b"a\nerror: \xff\x1b[31m")
+def test_a_name_cannot_forge_a_line_of_an_error(here: Deepdupe) -> None:
+    done = here("scan", b"a\nerror: \xff\x1b[31m")
     assert done.code == 78
     assert len(done.err.splitlines()) == 1
     assert "a\\nerror: " in done.err
