@@ -61,7 +61,9 @@ def check_store(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         return []
     torn = []
-    segments = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
+    files = (_HEADER, _ROWS, _LENGTHS, _LINKS, _NAMES)
+    folders = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
+    segments = [path for path in folders if any(os.path.exists(os.path.join(path, name)) for name in files)]
     if segments and not os.path.exists(os.path.join(folder, "chroma.sqlite3")):
         torn.append("chroma.sqlite3: missing, but there are segments")
     for segment in segments:
@@ -74,8 +76,6 @@ def check_store(folder: str) -> list[str]:
 
 def _check_segment(segment: str) -> None:
     size = {name: _size(os.path.join(segment, name)) for name in (_HEADER, _ROWS, _LENGTHS, _LINKS, _NAMES)}
-    if all(held is None for held in size.values()):
-        return  # not a segment, or one that never came to a write
     if size[_NAMES] is None:
         if size[_LINKS]:
             raise _TornError(f"{_NAMES}: missing, but {_LINKS} has {size[_LINKS]} bytes")

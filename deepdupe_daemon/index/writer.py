@@ -75,6 +75,7 @@ class CollectionWriter:
         self._pokes_heard = 0
         self._board = Board(WriterState.OFF if config.mode == "off" else WriterState.CLOSED)
         self._failures = 0
+        self._outage_told = False
 
     # -- for any thread --------------------------------------------------------------------------------------------
 
@@ -186,8 +187,9 @@ class CollectionWriter:
         follower.work()
 
     def _well(self) -> None:
-        if self._failures:
-            self._failures = 0
+        self._failures = 0
+        if self._outage_told:
+            self._outage_told = False
             self._tell("store-back", "the collections are written again")
 
     def _trouble(self, follower: Follower, store: Store, error: DeepDupeError | OSError) -> None:
@@ -204,6 +206,7 @@ class CollectionWriter:
                 if self._failures == 1:
                     return  # go on at once: the new store is empty and sound
         if (self._failures - 1) % _TELL_EVERY == 0:
+            self._outage_told = True
             self._tell("store-unavailable", f"Chroma cannot be used now, the ledger keeps the vectors: {error}")
         self._board.put(WriterState.WAITING, str(error))
         self._clock.wait(self._urgent, min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** min(self._failures - 1, 10)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.config import ChromaConfig
 from deepdupe_daemon.index import CollectionWriter, StoreNotice
 from deepdupe_daemon.ledger import Ledger
-from tests.index.filling import open_ledger
+from tests.index.filling import CLIP, open_ledger, path_of, see
 
 SMALL = ChromaConfig(batch_rows=50, sync_threshold=100, free_space_floor_bytes=1)
 
@@ -66,3 +67,23 @@ def stored(eventually) -> Callable[..., None]:
         )
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def filled_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state dir with 700 rows stored and 40 of them taken out again, closed. To be copied, not changed."""
+    bench = Bench(tmp_path_factory.mktemp("filled") / "state")
+    see(bench.ledger, range(700), CLIP)
+    writer = bench.writer()
+    clock, never = SystemClock(), threading.Event()
+    try:
+        for gone in (range(0), range(40)):
+            for number in gone:
+                bench.ledger.note_gone(path_of(number))
+            writer.poke()
+            while writer.lag_rows() or len(bench.ledger.unwanted(CLIP.name, 1)[0]):
+                clock.wait(never, 0.05)
+        assert bench.kinds() == []
+    finally:
+        bench.close()
+    return bench.state_dir
