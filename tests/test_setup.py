@@ -231,7 +231,12 @@ def test_make_run_refuses_a_folder_that_is_not_there(folder: str, tmp_path: Path
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_help_lists_every_target(project_root: Path) -> None:
     shown = subprocess.run(
-        ["make", "help"], cwd=project_root, capture_output=True, text=True, check=True, timeout=60
+        ["make", "--no-print-directory", "help"],
+        cwd=project_root,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     ).stdout
     phony = {
         line.split()[1] for line in (project_root / "Makefile").read_text().splitlines() if line.startswith(".PHONY: ")
