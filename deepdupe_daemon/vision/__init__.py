@@ -21,12 +21,29 @@ if TYPE_CHECKING:
     from deepdupe_daemon.vision.embedder import Embedder, VisionNotice
     from deepdupe_daemon.vision.fake_embedder import FakeEmbedder
     from deepdupe_daemon.vision.forward import ForwardStatus, ForwardThread
+    from deepdupe_daemon.vision.load import load_embedder, load_embedders, load_planned
     from deepdupe_daemon.vision.pdq_embedder import PDQ_INPUT, PDQ_SPACE, PdqEmbedder
+    from deepdupe_daemon.vision.plans.plan import ModelPlan
+    from deepdupe_daemon.vision.plans.planning import default_threshold, plan_model, plan_models, thresholds_of
     from deepdupe_daemon.vision.pool import DecoderPool, PoolStatus
+    from deepdupe_daemon.vision.presets import PRESETS, Preset, preset
+    from deepdupe_daemon.vision.thresholds import Threshold
     from deepdupe_daemon.vision.waiting import Job
 
 #: public name -> the submodule that has it
 _HOMES = {
+    "ModelPlan": "plans.plan",
+    "Preset": "presets",
+    "PRESETS": "presets",
+    "preset": "presets",
+    "Threshold": "thresholds",
+    "default_threshold": "plans.planning",
+    "plan_model": "plans.planning",
+    "plan_models": "plans.planning",
+    "thresholds_of": "plans.planning",
+    "load_embedder": "load",
+    "load_embedders": "load",
+    "load_planned": "load",
     "Embedder": "embedder",
     "VisionNotice": "embedder",
     "FakeEmbedder": "fake_embedder",
@@ -43,15 +60,27 @@ _HOMES = {
 __all__ = [
     "PDQ_INPUT",
     "PDQ_SPACE",
+    "PRESETS",
     "DecoderPool",
     "Embedder",
     "FakeEmbedder",
     "ForwardStatus",
     "ForwardThread",
     "Job",
+    "ModelPlan",
     "PdqEmbedder",
     "PoolStatus",
+    "Preset",
+    "Threshold",
     "VisionNotice",
+    "default_threshold",
+    "load_embedder",
+    "load_embedders",
+    "load_planned",
+    "plan_model",
+    "plan_models",
+    "preset",
+    "thresholds_of",
 ]
 
 

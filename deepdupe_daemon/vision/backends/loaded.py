@@ -1,0 +1,44 @@
+"""Weights in host memory, ready to be placed on a device in a number format."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deepdupe_daemon.vision.plans.plan import ModelPlan
+
+__all__ = ["LoadedModel", "Tower", "placed"]
+
+#: (n, 3, side, side) normalised pictures in the tower's dtype -> embedding type -> (n, dim), not normalised
+Tower = Callable[[Tensor], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """A network and where its weights come from. Used by the forward thread alone; dropped once it is placed."""
+
+    plan: ModelPlan  # with what the file itself said filled in
+    digest: str  # hex SHA-256 of the weights
+    place: Callable[[torch.device, torch.dtype], Tower]  # copies; never keeps a mapping of the file
+
+
+def placed(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """A copy of `module` on `device`, its parameters and saved buffers in `dtype`, tensor by tensor.
+
+    At no time is there a third copy, so the peak is the source plus the result. Buffers that are not saved (the rotary
+    frequencies of DINOv3) keep their own dtype: in half precision they would shift positions. Copied even where nothing
+    changes, because a source may be a mapping of a file that somebody replaces while the service runs.
+    """
+    saved = {id(tensor) for tensor in module.state_dict(keep_vars=True).values()}
+    memo: dict[int, object] = {}
+    for tensor in itertools.chain(module.parameters(), module.buffers()):
+        cast = dtype if id(tensor) in saved and tensor.is_floating_point() else tensor.dtype
+        moved = tensor.detach().to(device=device, dtype=cast, copy=True)
+        memo[id(tensor)] = nn.Parameter(moved, requires_grad=False) if isinstance(tensor, nn.Parameter) else moved
+    result: nn.Module = copy.deepcopy(module, memo)
+    return result.eval()

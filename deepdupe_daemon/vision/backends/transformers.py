@@ -1,0 +1,53 @@
+"""Hugging Face folders: AutoModel and its pooler output."""
+
+from __future__ import annotations
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+from deepdupe_daemon.errors import ModelError
+from deepdupe_daemon.vision.backends.loaded import LoadedModel, Tower, placed
+from deepdupe_daemon.vision.plans.plan import ModelPlan
+from deepdupe_daemon.vision.weights import weights_digest
+
+__all__ = ["PoolerTower", "load"]
+
+
+class PoolerTower(nn.Module):
+    """`pooler`: the network's own pooled output. For DINOv3 ViT the class token after the final norm."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """(n, 3, side, side) -> {"pooler": (n, dim)}."""
+        pooled = self.model(pixel_values=pictures).pooler_output
+        if pooled is None:
+            raise ModelError("gives no pooler output", where=type(self.model).__name__)
+        return {"pooler": pooled.flatten(1)}
+
+
+def load(plan: ModelPlan) -> LoadedModel:
+    """Map the folder's weights. Raises ModelError where any is missing: transformers would draw it at random."""
+    digest = weights_digest(plan.files)
+    transformers.utils.logging.set_verbosity_error()  # what matters is raised below
+    transformers.utils.logging.disable_progress_bar()
+    # "auto" is the file's own dtype, so that nothing is converted twice; left out, it depends on the library's version
+    model, report = transformers.AutoModel.from_pretrained(
+        str(plan.folder), local_files_only=True, trust_remote_code=False, dtype="auto", output_loading_info=True
+    )
+    missing = sorted(str(key) for key in report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"is another network than its config.json says: {len(missing)} tensors are missing, {missing[0]} first",
+            where=str(plan.folder),
+            hint="fetch the whole folder again",
+        )
+    tower = PoolerTower(model).eval()
+
+    def place(device: torch.device, dtype: torch.dtype) -> Tower:
+        return placed(tower, device, dtype)
+
+    return LoadedModel(plan, digest, place)
