@@ -17,6 +17,8 @@ def notice_record(
     if path is not None:
         extra["PATH"] = path
     resolved = kind if isinstance(kind, Kind) else Kind.from_slug(kind)
+    if isinstance(kind, str) and resolved.slug != kind:
+        extra["NOTICE"] = kind  # a kind without a MESSAGE_ID of its own can still be told from others
     return Record(resolved, _one_line(text), extra, priority)
 
 
