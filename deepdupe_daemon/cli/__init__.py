@@ -20,7 +20,7 @@ def main() -> None:
     from deepdupe_daemon.cli.shell import Shell
     from deepdupe_daemon.clock import SystemClock
 
-    shell = Shell(stdout=sys.stdout, stderr=sys.stderr, environ=os.environ, clock=SystemClock())
+    shell = Shell(stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ, clock=SystemClock())
     try:
         build_app()(obj=shell, prog_name="deepdupe-daemon")
     except Exception as error:  # noqa: BLE001 - the edge of the process: everything is told, and has an exit code

@@ -13,6 +13,7 @@ from deepdupe_daemon.cli.mark import not_duplicate
 from deepdupe_daemon.cli.rescan import rescan
 from deepdupe_daemon.cli.run import run
 from deepdupe_daemon.cli.scan import scan
+from deepdupe_daemon.cli.setup import setup
 from deepdupe_daemon.cli.status import status
 from deepdupe_daemon.cli.watch import watch
 from deepdupe_daemon.cli.why import why
@@ -25,7 +26,7 @@ def build_app() -> typer.Typer:
     # without rich markup `--help` does not import rich, which costs as much again as all the rest
     app = _group("Watches folders for new pictures, and tells which of them you already have.")
     app.callback(invoke_without_command=True)(_root)
-    for command in (watch, scan, check, duplicates, why, status, rescan, run):
+    for command in (watch, scan, check, duplicates, why, status, rescan, setup, run):
         app.command()(command)
     config = _group("Check, show and explain the configuration.")
     config.command("check")(config_check)

@@ -16,6 +16,7 @@ __all__ = ["Shell"]
 class Shell:
     """Owned by the main thread; `line` and `json` may be called from any. Texts passed in are printable already."""
 
+    stdin: TextIO
     stdout: TextIO
     stderr: TextIO
     environ: Mapping[str, str]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from deepdupe_daemon.config.chroma import ChromaConfig
 from deepdupe_daemon.config.decoder import DecoderConfig
-from deepdupe_daemon.config.folders import config_for_folders, user_state_dir
+from deepdupe_daemon.config.folders import config_for_folders, user_state_dir, validated
 from deepdupe_daemon.config.intake import IntakeConfig
 from deepdupe_daemon.config.judging import AlertConfig, JudgeConfig
 from deepdupe_daemon.config.load import load_config
@@ -18,7 +18,7 @@ from deepdupe_daemon.config.model_choice import ModelConfig
 from deepdupe_daemon.config.patterns import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, PathFilter
 from deepdupe_daemon.config.remembered import recall, remember
 from deepdupe_daemon.config.roots import RootConfig
-from deepdupe_daemon.config.sample import describe, json_schema, sample_yaml
+from deepdupe_daemon.config.sample import commented_yaml, describe, json_schema, sample_yaml
 from deepdupe_daemon.config.schema import DEFAULT_STATE_DIR, Config
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "ModelConfig",
     "PathFilter",
     "RootConfig",
+    "commented_yaml",
     "config_for_folders",
     "describe",
     "json_schema",
@@ -42,4 +43,5 @@ __all__ = [
     "remember",
     "sample_yaml",
     "user_state_dir",
+    "validated",
 ]

@@ -14,7 +14,7 @@ from deepdupe_daemon.config.problem import Problem, config_error
 from deepdupe_daemon.config.schema import Config
 from deepdupe_daemon.config.yaml_lines import Document
 
-__all__ = ["config_for_folders", "user_state_dir"]
+__all__ = ["config_for_folders", "user_state_dir", "validated"]
 
 
 def user_state_dir(environ: Mapping[str, str]) -> Path:
@@ -49,11 +49,18 @@ def config_for_folders(
         "state_dir": Path(state.path),
         "models": [{"name": name} for name in models or ("pdq",)],
     }
+    return resolved(validated(values))
+
+
+def validated(values: Mapping[str, object]) -> Config:
+    """The configuration that these values make, for a program that has them at hand; nothing is looked at on the disk.
+
+    Raises ConfigError with every problem, one a line.
+    """
     try:
-        config = Config.model_validate(values)
+        return Config.model_validate(values)
     except ValidationError as error:
-        raise config_error(schema_problems(error, Document(values)), source="") from error
-    return resolved(config)
+        raise config_error(schema_problems(error, Document(dict(values))), source="") from error
 
 
 def _place(folder: str | os.PathLike[str], name: str) -> Place:

@@ -18,13 +18,12 @@ from deepdupe_daemon.config.schema import Config
 from deepdupe_daemon.config.section import GIB
 from deepdupe_daemon.model import display_path
 
-__all__ = ["describe", "json_schema", "sample_config", "sample_yaml"]
+__all__ = ["commented_yaml", "describe", "json_schema", "sample_config", "sample_yaml"]
 
 _WIDTH = 100
 _HEAD = """\
 # Configuration of deepdupe-daemon. Every key is here with its default; only `roots` must be given.
 # Check it: deepdupe-daemon config check FILE      See what is in force: deepdupe-daemon config show FILE
-# This file is made by: deepdupe-daemon config sample
 """
 
 
@@ -36,7 +35,13 @@ def sample_config() -> Config:
 
 def sample_yaml() -> str:
     """`config/deepdupe.yaml`: every key with its description as a comment and its default as the value."""
-    return "\n".join([_HEAD, *_section(sample_config(), "", explain=True)]).rstrip() + "\n"
+    made_by = "# This file is made by: deepdupe-daemon config sample\n"
+    return commented_yaml(sample_config(), head=_HEAD + made_by)
+
+
+def commented_yaml(config: Config, *, head: str) -> str:
+    """`config` with every key, its description as a comment, and its value; `head` is a comment of its own."""
+    return "\n".join([head, *_section(config, "", explain=True)]).rstrip() + "\n"
 
 
 def describe(config: Config) -> str:

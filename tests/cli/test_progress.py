@@ -23,7 +23,7 @@ def at(done: int, total: int = 1000, phase: str = "indexing") -> Progress:
 
 
 def shell(stdout: io.StringIO, stderr: io.StringIO, clock: ManualClock | None = None) -> Shell:
-    return Shell(stdout, stderr, {"TERM": "xterm"}, clock or ManualClock())
+    return Shell(io.StringIO(), stdout, stderr, {"TERM": "xterm"}, clock or ManualClock())
 
 
 def test_the_text_says_rate_and_time_left() -> None:
