@@ -29,7 +29,7 @@ class Questions:
         """What was typed, or `default` for an empty line. Raises Cancelled at Ctrl-C and at the end of the input."""
         shown = f" [{default}]" if default else ""
         try:
-            print(f"{question}{shown}: ", end="", file=self._shell.stderr, flush=True)  # noqa: T201 - a prompt stays open
+            print(f"{question}{shown}: ", end="", file=self._shell.stderr, flush=True)
             line = self._shell.stdin.readline()
         except KeyboardInterrupt:
             line = ""
