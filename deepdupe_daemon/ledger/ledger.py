@@ -11,18 +11,18 @@ from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.errors import LedgerVersion, StateError
 from deepdupe_daemon.ledger.arrivals import Arrivals
 from deepdupe_daemon.ledger.connection import Database, Lstat
+from deepdupe_daemon.ledger.judgements import Judgements
 from deepdupe_daemon.ledger.lock import make_state_dir
 from deepdupe_daemon.ledger.migration import bring_up_to_date, check_version, create_file
 from deepdupe_daemon.ledger.queue import Queue
 from deepdupe_daemon.ledger.results import Results
-from deepdupe_daemon.ledger.verdicts import Verdicts
 
 __all__ = ["LEDGER_NAME", "Ledger"]
 
 LEDGER_NAME = "ledger.sqlite"
 
 
-class Ledger(Arrivals, Queue, Results, Verdicts):
+class Ledger(Arrivals, Queue, Results, Judgements):
     """What is known of every file, image, vector and verdict, and what waits to be done.
 
     One object is one SQLite connection, owned by the thread that opened it. Several may be open at once, in this and in

@@ -51,15 +51,11 @@ class Spaces(Files):
                 "INSERT INTO spaces (name, fingerprint, key, created_at_ns) VALUES (?, ?, ?, ?)",
                 (key.name, key.fingerprint(), json.dumps(asdict(key), sort_keys=True), self._clock.now_ns()),
             )
-            self._db.run(
-                f"CREATE TABLE {vectors_table(space_id)} ("
-                " image_id INTEGER PRIMARY KEY REFERENCES images, vector BLOB NOT NULL"
-                f" CHECK (length(vector) = {2 * int(key.dim)})) STRICT"
-            )
+            self._make_table(space_id, key)
 
     def spaces(self) -> list[SpaceKey]:
-        """Every space that has a table, in the order in which they came."""
-        rows = self._db.rows("SELECT key FROM spaces ORDER BY space_id")
+        """Every space that serves, in the order in which they came. (`spare_spaces` are those that do not.)"""
+        rows = self._db.rows("SELECT key FROM spaces WHERE instr(name, '~') = 0 ORDER BY space_id")
         return [SpaceKey(**json.loads(key)) for (key,) in rows]
 
     def has_vectors(self, digest: bytes, spaces: Collection[str]) -> bool:
@@ -171,7 +167,7 @@ class Spaces(Files):
         return dict(
             self._db.rows(
                 "SELECT s.name, (SELECT count(*) FROM marks m WHERE m.space_id = s.space_id AND m.stored = 0)"
-                " FROM spaces s ORDER BY s.space_id"
+                " FROM spaces s WHERE instr(s.name, '~') = 0 ORDER BY s.space_id"
             )
         )
 
@@ -187,6 +183,13 @@ class Spaces(Files):
             self._db.run("UPDATE spaces SET generation = ? WHERE space_id = ?", (generation, space_id))
 
     # -- inside a transaction --------------------------------------------------------------------------------------
+
+    def _make_table(self, space_id: int, key: SpaceKey) -> None:
+        self._db.run(
+            f"CREATE TABLE {vectors_table(space_id)} ("
+            " image_id INTEGER PRIMARY KEY REFERENCES images, vector BLOB NOT NULL"
+            f" CHECK (length(vector) = {2 * int(key.dim)})) STRICT"
+        )
 
     def _insert_vectors(self, rows: Iterable[tuple[str, int, F16Array]]) -> set[int]:
         """Insert (space, image id, row) where they are not there yet; gives the images that gained a vector."""

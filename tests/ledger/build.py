@@ -96,3 +96,8 @@ def verdict(
         "first",
         at_ns,
     )
+
+
+def content_vectors(ledger: Ledger, space: SpaceKey) -> dict[int, list[float]]:
+    """Every living vector of the space, by image id."""
+    return {int(i): row.tolist() for ids, rows in ledger.vectors(space.name) for i, row in zip(ids, rows, strict=True)}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import pytest
 
 from deepdupe_daemon.clock import ManualClock
-from deepdupe_daemon.ledger import FileRow, Ledger, VerdictRow
-from deepdupe_daemon.model import FileState, Verdict, VerdictClass
+from deepdupe_daemon.ledger import FileRow, Ledger, Noted, VerdictRow
+from deepdupe_daemon.model import Arrival, FileKey, FileState, Verdict, VerdictClass
 from tests.ledger.build import ROOT, add, arrival, ino_of, seen, verdict
 
 RE_ENCODED, RELATED = VerdictClass.RE_ENCODED, VerdictClass.RELATED
@@ -103,18 +106,38 @@ def test_a_file_judged_without_a_verdict_loses_the_one_it_had(ledger: Ledger) ->
     assert not again.first
 
 
-@pytest.mark.parametrize("change", ["changed", "gone", "moved"])
+@pytest.mark.parametrize("change", ["changed", "gone"])
 def test_a_duplicate_that_changed_meanwhile_gets_no_verdict(ledger: Ledger, change: str) -> None:
     a, b = add(ledger, ["a", "b"], index=False)
     if change == "changed":
         ledger.note_arrivals([arrival("b", 99)])
-    elif change == "gone":
-        ledger.note_gone(b.key.path)
     else:
-        ledger.note_arrivals([arrival("c", ino_of("b"))])
-    rows, refused = record(ledger, verdict(b, a), files=(a,))
+        ledger.note_gone(b.key.path)
+    rows, refused = record(ledger, verdict(b, a), files=(a, b))
     assert (rows, refused) == ([], ["duplicate changed"])
     assert ledger.counts()[FileState.INDEXED] == 1
+
+
+def test_files_that_moved_while_they_were_judged_get_their_verdict(ledger: Ledger) -> None:
+    a, b = add(ledger, ["a", "b"], index=False)
+    ledger.note_arrivals([arrival("y", ino_of("a")), arrival("z", ino_of("b"))])
+    [row], refused = record(ledger, verdict(b, a), files=(a, b))
+    assert refused == []
+    assert (row.duplicate_file_id, row.duplicate_now, row.keeper_now) == (b.file_id, ROOT + b"/z", ROOT + b"/y")
+    assert ledger.counts()[FileState.INDEXED] == 2
+
+
+def test_a_moved_file_with_a_hard_link_is_judged_again_rather_than_guessed(ledger: Ledger) -> None:
+    a, b = add(ledger, ["a", "b"], index=False)
+    link = Arrival(FileKey(ROOT + b"/link", b.key.identity), ROOT, live=True)
+    held = os.stat_result((0o100644, b.key.identity.ino, 7, 2, 0, 0, 100, 0, 0, 0), {"st_mtime_ns": 5_000})
+    ledger._lstat = lambda path: held  # b is still where it was
+    assert ledger.note_arrivals([link]) == [Noted.PENDING]
+    [other] = ledger.take_pending(1)
+    ledger.record_seen([seen(other, "b")])
+    moved = replace(verdict(b, a), duplicate=FileKey(ROOT + b"/before", b.key.identity))  # one of the two was here
+    assert record(ledger, moved, files=(a, b, other)) == ([], ["duplicate changed"])
+    assert [row.file_id for row in ledger.take_seen(9)] == [b.file_id, other.file_id]
 
 
 @pytest.mark.parametrize("change", ["changed", "gone", "other bytes"])
