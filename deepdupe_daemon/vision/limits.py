@@ -17,10 +17,9 @@ _CPU_SLACK_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`memory_bytes`: private memory that may be written to. `timeout_s`: for one file."""
+    """`memory_bytes`: private memory that may be written to."""
 
     memory_bytes: int
-    timeout_s: float
 
     def apply(self) -> None:
         """Memory, open files, no core dumps, and no byte written to any file (RLIMIT_FSIZE 0)."""

@@ -44,8 +44,8 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     "creat": (85, None), "openat2": (437, 437),
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None),
     "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None),
-    "utimensat": (280, 88), "futimesat": (261, None), "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7),
-    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "ioctl": (16, 29),
+    "utimensat": (280, 88), "futimesat": (261, None), "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190,
+    7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "ioctl": (16, 29),
     "fallocate": (285, 47), "flock": (73, 32), "memfd_create": (319, 279),
 }  # fmt: skip
 #: (x86_64, aarch64): only to this process itself, which is how abort() ends it

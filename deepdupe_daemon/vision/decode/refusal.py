@@ -24,6 +24,8 @@ class Kind(StrEnum):
     VANISHED = "vanished"  # no longer there
     UNREADABLE = "unreadable"  # the system does not let us read it
     NOT_A_FILE = "not-a-file"  # a folder, link, fifo, socket or device
+    UNCOMPARED = "uncompared"  # the verifier failed on the pair
+    INTERNAL = "internal"  # a fault of ours
 
     @property
     def retry(self) -> bool:

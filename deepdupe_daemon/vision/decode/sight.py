@@ -16,7 +16,7 @@ from deepdupe_daemon.vision.decode.source import Source
 from deepdupe_daemon.vision.decode.upright import swaps_sides, turn_upright, upright_flips
 from deepdupe_daemon.vision.pdq import CANONICAL_PX, hash_buffer, sampling_band
 
-__all__ = ["Decoder", "Seen", "input_shape"]
+__all__ = ["Decoder", "Seen"]
 
 #: Both sides of the scaled decode stay at least this many times the model's input. Measured on 399 photos against the
 #: reference preprocessing: 4 gives 40.7 dB at the least and 68 on average; 3 gives 31.9 dB at the least, 2 gives 30.7.
@@ -33,19 +33,14 @@ class Seen:
     inputs: tuple[U8Array, ...]
 
 
-def input_shape(spec: InputSpec) -> tuple[int, ...]:
-    """The shape of the uint8 array that `spec` asks for."""
-    return (32,) if spec.kind == "pdq" else (spec.side_px, spec.side_px, 3)
-
-
 class Decoder:
     """Makes the inputs of `specs`. Used by one thread; remembers the axes and profiles of recent pictures."""
 
-    def __init__(self, specs: Sequence[InputSpec], *, max_pixels: int) -> None:
+    def __init__(self, specs: Sequence[InputSpec], profiles: Profiles, *, max_pixels: int) -> None:
         self._specs = tuple(specs)
         self._pictures = tuple(spec for spec in self._specs if spec.kind == "picture")
         self._max_pixels = max_pixels
-        self._profiles = Profiles()
+        self._profiles = profiles
         self._axes = AxisMemo()
         #: half of what PDQ's canonical 512 px would want by the rule changes 1.2 bits of 256; all of it, none
         self._least_px = max([CANONICAL_PX, *(_HEADROOM * (spec.resize_px or spec.side_px) for spec in self._pictures)])
