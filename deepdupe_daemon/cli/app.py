@@ -10,6 +10,7 @@ from deepdupe_daemon.cli.check import check
 from deepdupe_daemon.cli.config_commands import config_check, config_sample, config_schema, config_show
 from deepdupe_daemon.cli.duplicates import duplicates
 from deepdupe_daemon.cli.mark import not_duplicate
+from deepdupe_daemon.cli.models_commands import models_fetch, models_list
 from deepdupe_daemon.cli.rescan import rescan
 from deepdupe_daemon.cli.run import run
 from deepdupe_daemon.cli.scan import scan
@@ -34,6 +35,10 @@ def build_app() -> typer.Typer:
     config.command("schema")(config_schema)
     config.command("sample")(config_sample)
     app.add_typer(config, name="config")
+    models = _group("The models to compare pictures with.")
+    models.command("list")(models_list)
+    models.command("fetch")(models_fetch)
+    app.add_typer(models, name="models")
     mark = _group("Remember what you know better.")
     mark.command("not-duplicate")(not_duplicate)
     app.add_typer(mark, name="mark")
