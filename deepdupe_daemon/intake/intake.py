@@ -19,6 +19,8 @@ __all__ = ["Intake"]
 
 #: the shortest time between walks where walks alone tell of changes
 _POLL_FLOOR_S = 10.0
+#: between looks at the roots themselves and at the mounts; no event tells of a mount over a root
+_CHECK_S = 2.0
 
 
 class Intake:
@@ -45,6 +47,7 @@ class Intake:
         watch: bool = True,
         canary_dir: Path | None = None,
         poll_floor_s: float = _POLL_FLOOR_S,
+        check_s: float = _CHECK_S,
     ) -> None:
         mounts = MountTable.read()
         every = [
@@ -65,6 +68,7 @@ class Intake:
                 on_notice,
                 watch=watch,
                 canary_dir=canary if index == 0 else None,
+                check_s=check_s,
             )
             for index, group in enumerate(groups)
         ]

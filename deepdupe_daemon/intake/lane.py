@@ -38,7 +38,8 @@ class Lane:
         on_notice: Callable[[Notice], None],
         *,
         watch: bool,
-        canary_dir: bytes | None = None,
+        canary_dir: bytes | None,
+        check_s: float,
     ) -> None:
         self.roots = tuple(roots)
         self._settings = settings
@@ -48,10 +49,12 @@ class Lane:
         self._on_notice = on_notice
         self._watch = watch
         self._canary_dir = canary_dir
+        self._check_s = check_s
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._asked: list[bytes | None] = []  # append and pop are atomic
         self._status = IntakeStatus()  # replaced whole
+        self._shift: Shift | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -93,10 +96,12 @@ class Lane:
                         wake=self._wake,
                         watch=self._watch,
                         canary_dir=self._canary_dir,
+                        check_s=self._check_s,
                         before=before,
                         restarted=restarted,
                     )
                     stack.callback(shift.close)
+                    self._shift = shift
                     self._serve(shift)
             except Exception as error:  # noqa: BLE001 - a deaf lane that looks alive is the worst outcome
                 text = f"intake failed and starts over: {type(error).__name__}: {error}"

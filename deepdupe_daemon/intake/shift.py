@@ -28,8 +28,6 @@ from deepdupe_daemon.model import display_path
 
 __all__ = ["Shift"]
 
-#: between looks at the roots themselves and at the mounts; no event tells of a mount over a root
-_CHECK_S = 2.0
 #: events handled, files offered and time walked in one turn, so that each gets its share
 _TURN_EVENTS = 2000
 _TURN_FILES = 1000
@@ -57,6 +55,7 @@ class Shift:
         wake: threading.Event,
         watch: bool,
         canary_dir: bytes | None,
+        check_s: float,
         before: IntakeStatus,
         restarted: bool,
     ) -> None:
@@ -65,6 +64,7 @@ class Shift:
         self._wake = wake
         self._watch = watch
         self._canary_dir = canary_dir
+        self._check_s = check_s
         self._hearing: Hearing | None = None
         self._router: Router | None = None
         self._mount_watch = MountWatch()
@@ -109,7 +109,7 @@ class Shift:
         parts.deliveries.flush()
         self._let_depart(now_s)
         if now_s >= self._next_check_s:
-            self._next_check_s = now_s + _CHECK_S
+            self._next_check_s = now_s + self._check_s
             self._check(now_s)
         self._walk_on(now_s + _TURN_WALK_S)
         parts.deliveries.flush()

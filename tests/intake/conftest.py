@@ -19,13 +19,13 @@ from deepdupe_daemon.model import FileState
 from tests.conftest import Eventually
 
 #: short, so that tests are quick; the ratio is that of the defaults
-SETTLE_S, CLOSE_SETTLE_S = 0.4, 0.05
+SETTLE_S, CLOSE_SETTLE_S, CHECK_S = 0.4, 0.05, 0.2
 
 
 class Ground:
     """One state dir, any number of roots, and the intakes that were started over them."""
 
-    def __init__(self, tmp_path: Path, eventually: Eventually) -> None:
+    def __init__(self, tmp_path: Path, eventually: Callable[..., Any]) -> None:
         self.root = tmp_path / "root"
         self.root.mkdir()
         self.elsewhere = tmp_path / "elsewhere"
@@ -42,6 +42,7 @@ class Ground:
         """Start intake over `roots` (by default `root`) and wait until it has walked them."""
         chosen = {"settle_s": SETTLE_S, "close_settle_s": CLOSE_SETTLE_S, **settings}
         extra = {key: chosen.pop(key) for key in ("canary_dir", "poll_floor_s") if key in chosen}
+        extra["check_s"] = CHECK_S
         root_settings = {key: chosen.pop(key) for key in ("root_exclude",) if key in chosen}
         configs = [
             RootConfig(path=root, exclude=root_settings.get("root_exclude", ())) for root in roots or (self.root,)
