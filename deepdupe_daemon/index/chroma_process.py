@@ -93,10 +93,9 @@ class _Host:
             found = self._client.get_collection(name, embedding_function=None)
             created = False
         except NotFoundError:
-            configuration = {"hnsw": {"space": "cosine", "sync_threshold": ask["sync_threshold"]}}
             # get_or_create, because on a server another daemon may have been quicker; it then ignores our metadata
             found = self._client.get_or_create_collection(
-                name, embedding_function=None, configuration=configuration, metadata=wanted
+                name, embedding_function=None, configuration={"hnsw": ask["hnsw"]}, metadata=wanted
             )
             created = True
         wrong = differences(found.metadata or {}, wanted)

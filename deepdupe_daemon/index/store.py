@@ -32,12 +32,21 @@ _READ_ROWS = 2000
 class Store:
     """At most one process at a time. Owned by the writer's thread. Methods raise StoreRefused and ChildLost."""
 
-    def __init__(self, state_dir: Path, config: ChromaConfig, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        config: ChromaConfig,
+        environ: Mapping[str, str],
+        *,
+        graph: Mapping[str, int] | None = None,
+    ) -> None:
+        """`graph`: HNSW settings of new collections other than Chroma's defaults, such as `{"max_neighbors": 48}`."""
         self.path = state_dir / STORE_NAME
         self.embedded = config.mode == "embedded"
         self._state_dir = state_dir
         self._config = config
         self._environ = environ
+        self._graph = dict(graph or {})
         self._child: ChromaChild | None = None
         self._names: dict[str, tuple[int, str]] = {}
 
@@ -84,7 +93,7 @@ class Store:
                 "op": "collection",
                 "name": name,
                 "metadata": collection_metadata(key, generation),
-                "sync_threshold": self._config.sync_threshold,
+                "hnsw": {**self._graph, "space": "cosine", "sync_threshold": self._config.sync_threshold},
             }
         )
         self._names[key.name] = (generation, name)

@@ -82,25 +82,31 @@ def test_a_store_that_crashes_the_process_that_opens_it_is_set_aside(copied: Ben
     assert same_rows(*writer.read_back(CLIP.name)[::2], expected(range(40, 701), CLIP))
 
 
-def test_kills_lose_nothing(bench: Bench, stored, eventually) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=[pytest.mark.nightly, pytest.mark.timeout(1200)])])
+def test_kills_lose_nothing(bench: Bench, stored, eventually, kills: int) -> None:
     """SIGKILL of the process at random moments while it writes; then the collection is what the ledger says.
 
     Its files are capped by RLIMIT_FSIZE throughout: a torn link list would otherwise fill the disk.
     """
     rng = random.Random(20)
-    see(bench.ledger, range(400), CLIP, PDQ)
+    images = 400
+    see(bench.ledger, range(images), CLIP, PDQ)
     writer = bench.writer(SMALL.model_copy(update={"batch_rows": 20, "sync_threshold": 60}))
     killed: list[int | None] = [None]
-    while len(killed) < 4:
+    while len(killed) <= kills:
+        if sum(bench.ledger.unstored_counts().values()) < 300:
+            see(bench.ledger, range(images, images + 200), CLIP, PDQ)
+            images += 200
+            writer.poke()
         pid = eventually(lambda: (new := process_of(bench)) not in killed and new, 60)
         goal = max(20, sum(bench.ledger.unstored_counts().values()) - rng.randrange(20, 160))
         eventually(lambda goal=goal: sum(bench.ledger.unstored_counts().values()) <= goal, 60, every_s=0.001)
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
-    stored(bench, writer, 200)
+    stored(bench, writer, 600)
     for space in (CLIP, PDQ):
         ids, _, rows = writer.read_back(space.name)
-        assert same_rows(ids, rows, expected(range(400), space))
+        assert same_rows(ids, rows, expected(range(images), space))
         assert len(set(ids)) == len(ids)
     assert set(bench.kinds()) <= {"store-unavailable", "store-back", "store-set-aside"}
 
