@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deepdupe_daemon.service.control_client import ControlClient, socket_path
     from deepdupe_daemon.service.offline_check import check_offline
     from deepdupe_daemon.service.progress import Progress
+    from deepdupe_daemon.service.reindexing import ReindexResult, drop_old_spaces, reindex
     from deepdupe_daemon.service.running import ScanResult, run_daemon, run_scan
 
 _HOMES = {
@@ -24,8 +25,11 @@ _HOMES = {
     "CheckResult": "checking",
     "ControlClient": "control_client",
     "Progress": "progress",
+    "ReindexResult": "reindexing",
     "ScanResult": "running",
     "check_offline": "offline_check",
+    "drop_old_spaces": "reindexing",
+    "reindex": "reindexing",
     "run_daemon": "running",
     "run_scan": "running",
     "socket_path": "control_client",
@@ -36,8 +40,11 @@ __all__ = [
     "CheckResult",
     "ControlClient",
     "Progress",
+    "ReindexResult",
     "ScanResult",
     "check_offline",
+    "drop_old_spaces",
+    "reindex",
     "run_daemon",
     "run_scan",
     "socket_path",

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from deepdupe_daemon.config import Config, ModelConfig
 from deepdupe_daemon.model import SpaceKey
 from deepdupe_daemon.service.resident import ResidentModels
-from deepdupe_daemon.vision import Embedder
+from deepdupe_daemon.vision import Embedder, VisionNotice
 
 __all__ = ["resident_models"]
 
 
-def resident_models(config: Config, environ: Mapping[str, str]) -> ResidentModels:
+def resident_models(
+    config: Config, environ: Mapping[str, str], on_notice: Callable[[VisionNotice], None] = lambda _notice: None
+) -> ResidentModels:
     """Loaders of what `config.models` names; nothing is loaded yet."""
 
     def load(model: ModelConfig) -> Embedder:
         from deepdupe_daemon.vision import load_embedder
 
-        return load_embedder(model, environ=environ)
+        return load_embedder(model, environ=environ, on_notice=on_notice)
 
     def threshold(model: ModelConfig, space: SpaceKey) -> float:
         from deepdupe_daemon.vision import default_threshold

@@ -39,6 +39,7 @@ def operations(pipeline: Pipeline, gauge: Gauge) -> dict[str, Operation]:
             "decoder": _plain(pipeline.pool.status()) if pipeline.pool is not None else None,
             "forward": _plain(pipeline.forward.status()),
             "spaces": pipeline.spaces(),
+            "spare_spaces": _plain(pipeline.desk.ask(lambda ledger: ledger.spare_spaces())),
             "chroma": _plain(pipeline.store.status()),
             "alerts": pipeline.alerter.told,
         }
