@@ -68,4 +68,4 @@ class Departures:
             return
         removals = Removals(root.path, away=root.away, takes=root.takes)
         yield from removals.judge(missing)
-        yield from self._parts.deliveries.remove(removals.gone, whole_trees=not removals.withheld)
+        yield from self._parts.deliveries.remove(removals.gone, whole_trees=removals.certain)

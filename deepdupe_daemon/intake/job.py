@@ -138,7 +138,7 @@ class WalkJob:
             if self.whole and glance(self.root.path).key != self.root.key:
                 return  # the root was swapped under the walk: its check will see, and walk again
             yield from removals.judge(comparison.missing)
-            yield from parts.deliveries.remove(removals.gone, whole_trees=not removals.withheld)
+            yield from parts.deliveries.remove(removals.gone, whole_trees=removals.certain)
         self.again = comparison.more_missing and bool(removals.gone)
         if self.whole:
             self._tell_withheld(removals.withheld)

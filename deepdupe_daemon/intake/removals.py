@@ -36,7 +36,8 @@ class Removals:
         lstat: Callable[[bytes], os.stat_result] = os.lstat,
     ) -> None:
         self.gone: list[bytes] = []
-        self.withheld = 0
+        self.withheld = 0  # missing together with their file system
+        self.unknown = 0  # cannot be looked at
         self._root = root
         self._away = away
         self._takes = takes
@@ -59,7 +60,7 @@ class Removals:
         return bool(self._away)
 
     def judge(self, missing: Sequence[Missing]) -> Iterator[None]:
-        """Sort `missing` into `gone` and `withheld`, in slices."""
+        """Sort `missing` into those that are `gone`, those `withheld` and those `unknown`, in slices."""
         # these stand or fall together: one recorded device, one device found in its place, one mount away
         cases: dict[tuple[int, int | None, bytes | None], list[bytes]] = {}
         for at, (path, recorded) in enumerate(missing):
@@ -67,7 +68,7 @@ class Removals:
                 yield
             there = self._there(path)
             if there is None:
-                self.withheld += 1
+                self.unknown += 1
             elif not there:
                 place = (recorded, self._device_above(path), self._mount_away(path))
                 cases.setdefault(place, []).append(path)
@@ -79,6 +80,11 @@ class Removals:
             else:
                 self.withheld += len(paths)
         self.gone.sort()
+
+    @property
+    def certain(self) -> bool:
+        """Whether every missing file was either gone or there."""
+        return not (self.withheld or self.unknown)
 
     def _believed(self, recorded: int, found: int | None, mount: bytes | None, missing: int) -> bool:
         if found is None:
