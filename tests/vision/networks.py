@@ -10,8 +10,11 @@ from typing import Any
 
 import open_clip
 import torch
+import transformers
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from deepdupe_daemon.vision import PRESETS
 
 TINY_CLIP: dict[str, Any] = {
     "embed_dim": 24,
@@ -75,3 +78,66 @@ def hub_snapshot(cache: Path, repo: str, commit: str = "0" * 40) -> Path:
     snapshot = home / "snapshots" / commit
     snapshot.mkdir(parents=True)
     return snapshot
+
+
+#: preset -> (configuration class, settings) at the published sizes; the two largest at a depth that fits a test machine
+DINOV3_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
+    "dinov3-vit-s-16": ("DINOv3ViTConfig", {"hidden_size": 384, "intermediate_size": 1536, "num_attention_heads": 6}),
+    "dinov3-vit-s-plus-16": (
+        "DINOv3ViTConfig",
+        {"hidden_size": 384, "intermediate_size": 1536, "num_attention_heads": 6, "use_gated_mlp": True},
+    ),
+    "dinov3-vit-b-16": ("DINOv3ViTConfig", {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}),
+    "dinov3-vit-l-16": (
+        "DINOv3ViTConfig",
+        {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24},
+    ),
+    "dinov3-vit-h-plus-16": (
+        "DINOv3ViTConfig",
+        {
+            "hidden_size": 1280,
+            "intermediate_size": 5120,
+            "num_attention_heads": 20,
+            "num_hidden_layers": 4,  # of 32
+            "use_gated_mlp": True,
+        },
+    ),
+    "dinov3-vit-7b-16": (
+        "DINOv3ViTConfig",
+        {
+            "hidden_size": 4096,
+            "intermediate_size": 8192,
+            "num_attention_heads": 32,
+            "num_hidden_layers": 2,  # of 40
+            "use_gated_mlp": True,
+            "query_bias": False,
+            "value_bias": False,
+        },
+    ),
+    "dinov3-convnext-tiny": ("DINOv3ConvNextConfig", {}),
+    "dinov3-convnext-small": ("DINOv3ConvNextConfig", {"depths": [3, 3, 27, 3]}),
+    "dinov3-convnext-base": (
+        "DINOv3ConvNextConfig",
+        {"depths": [3, 3, 27, 3], "hidden_sizes": [128, 256, 512, 1024]},
+    ),
+    "dinov3-convnext-large": (
+        "DINOv3ConvNextConfig",
+        {"depths": [3, 3, 27, 3], "hidden_sizes": [192, 384, 768, 1536]},
+    ),
+}
+DINOV3_SIZES["dinov3-vit-l-16-sat493m"] = DINOV3_SIZES["dinov3-vit-l-16"]
+DINOV3_SIZES["dinov3-vit-7b-16-sat493m"] = DINOV3_SIZES["dinov3-vit-7b-16"]
+
+
+def save_dinov3(name: str, folder: Path) -> Path:
+    """The preset's architecture with random weights and its own constants, as save_pretrained writes it."""
+    kind, settings = DINOV3_SIZES[name]
+    extra = {"num_register_tokens": 4} if "ViT" in kind else {"layer_scale_init_value": 0.1}
+    torch.manual_seed(0)
+    model = transformers.AutoModel.from_config(getattr(transformers, kind)(**settings, **extra))
+    model.save_pretrained(folder)
+    known = PRESETS[name]
+    transformers.DINOv3ViTImageProcessor(
+        image_mean=list(known.mean or ()), image_std=list(known.std or ())
+    ).save_pretrained(folder)
+    return folder
