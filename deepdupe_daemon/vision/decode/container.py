@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 from deepdupe_daemon.vision.decode.source import Source
 
-__all__ = ["breaks_off", "odd_jpeg", "riff_chunks"]
+__all__ = ["BrokenChunk", "breaks_off", "lacks_only_end_mark", "mended_png", "odd_jpeg", "riff_chunks"]
 
 #: boxes and chunks looked at before we stop caring
 _MAX_PARTS = 10_000
@@ -25,6 +26,8 @@ def breaks_off(source: Source, name: str) -> bool:
         return len(data) < 12 or 8 + int.from_bytes(data[4:8], "little") > source.size
     if name in {"AVIF", "HEIF", "JPEG2000", "JXL"} and data[4:8] in {b"ftyp", b"jP  ", b"JXL "}:
         return source.data is not None and _boxes_break_off(data)
+    if name == "TIFF":
+        return source.data is not None and _tiff_breaks_off(source.data)
     if name == "GIF":
         return b"\x3b" not in source.tail(_TAIL_BYTES)
     return False
@@ -44,6 +47,82 @@ def _boxes_break_off(data: bytes) -> bool:
         if length < 8:  # 0: to the end of the file; the rest are no lengths
             return False
         at += length
+    return False
+
+
+_TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 13: 4, 16: 8}
+_TIFF_OFFSETS, _TIFF_COUNTS = {273, 324}, {279, 325}
+
+
+def _tiff_breaks_off(data: bytes) -> bool:
+    """Whether the first directory, or a strip or tile that it names, lies beyond the end (TIFF 6.0, section 2)."""
+    order = "<" if data[:2] == b"II" else ">"
+    if struct.unpack_from(order + "H", data, 2)[0] != 42:
+        return False  # BigTIFF: its decoder is left to say it
+    try:
+        (at,) = struct.unpack_from(order + "I", data, 4)
+        (count,) = struct.unpack_from(order + "H", data, at)
+        arrays: dict[bool, list[int]] = {}
+        for entry in range(count):
+            tag, kind, values = struct.unpack_from(order + "HHI", data, at + 2 + 12 * entry)
+            if tag in _TIFF_OFFSETS | _TIFF_COUNTS and kind in {3, 4} and values <= len(data):
+                where = at + 2 + 12 * entry + 8
+                if values * _TIFF_SIZES[kind] > 4:
+                    (where,) = struct.unpack_from(order + "I", data, where)
+                form = f"{order}{values}{'H' if kind == 3 else 'I'}"
+                arrays[tag in _TIFF_OFFSETS] = list(struct.unpack_from(form, data, where))
+    except struct.error:
+        return True
+    return any(
+        offset + length > len(data) for offset, length in zip(arrays.get(True, ()), arrays.get(False, ()), strict=False)
+    )
+
+
+class BrokenChunk(ValueError):
+    """A chunk that the picture cannot do without is damaged."""
+
+
+def mended_png(data: bytes) -> bytes:
+    """`data`, without the damaged chunks that a PNG can do without (PNG 1.2, 3.4: every reader is to go on without
+    them).
+
+    Raises BrokenChunk where the checksum of any other chunk is wrong: Pillow does not check those of the pixels, and
+    would give a picture with garbage in it. Stops at the first chunk that is not all there: that is the decoder's to
+    tell.
+    """
+    kept, at, begun = [data[:8]], 8, 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        end = at + 12 + length
+        if end > len(data):
+            break
+        body = data[at + 4 : end - 4]
+        if zlib.crc32(body) != int.from_bytes(data[end - 4 : end], "big"):
+            if not data[at + 4] & 0x20:
+                raise BrokenChunk(f"the checksum of {body[:4]!r} is wrong")
+            kept.append(data[begun:at])
+            begun = end
+        if body[:4] == b"IEND":
+            break
+        at = end
+    return data if begun == 8 else b"".join([*kept, data[begun:]])
+
+
+def lacks_only_end_mark(data: bytes) -> bool:
+    """Whether a JPEG is of one sequential scan and has no end mark: then the end mark may be all that it lacks.
+
+    A picture of several scans may lack some of them without any trace; it is never taken for whole.
+    """
+    components, at = 0, 2
+    for _ in range(_MAX_PARTS):
+        if at + 10 > len(data) or data[at] != 0xFF:
+            return False
+        marker = data[at + 1]
+        if marker in {0xC0, 0xC1}:
+            components = data[at + 9]
+        elif marker == 0xDA:
+            return components > 0 and data[at + 4] == components and b"\xff\xd9" not in data[at:]
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return False
 
 

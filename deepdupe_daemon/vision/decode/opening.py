@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import io
+import struct
 import warnings
 from collections.abc import Callable
+from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from deepdupe_daemon.vision.decode.container import breaks_off, odd_jpeg
+from deepdupe_daemon.vision.decode.container import breaks_off, mended_png, odd_jpeg
 from deepdupe_daemon.vision.decode.refusal import Kind, Refusal
 from deepdupe_daemon.vision.decode.source import Source
 
@@ -100,7 +103,7 @@ def open_header(source: Source, max_pixels: int) -> ImageFile.ImageFile:
             continue
         try:
             factory, _accept = Image.OPEN[name]
-            image = factory(source.open(), "")
+            image = factory(_whole(source, name), "")
         except Exception as error:  # noqa: BLE001 - what a decoder raises on hostile bytes is anything at all
             if name in _SIGNED:
                 refused = refused or explain(error, source, name)
@@ -120,14 +123,23 @@ def open_header(source: Source, max_pixels: int) -> ImageFile.ImageFile:
     raise Refusal(Kind.NOT_AN_IMAGE, "no known picture format")
 
 
+def _whole(source: Source, name: str) -> BinaryIO:
+    if name == "PNG" and source.data is not None:
+        return io.BytesIO(mended_png(source.data))
+    return source.open()
+
+
 def _resembles(head: bytes, name: str) -> bool:
     if name not in Image.OPEN or any(head.startswith(mark, at) for at, mark, _ in _UNDECODED[:7]):
         return False
     _factory, accept = Image.OPEN[name]
     if name in _OWN_ACCEPT:
         return _OWN_ACCEPT[name](head)
-    # a plug-in answers with text where it knows the signature but lacks its library
-    return accept is not None and accept(head[:16]) is True
+    try:
+        # a plug-in answers with text where it knows the signature but lacks its library
+        return accept is not None and accept(head[:16]) is True
+    except (struct.error, IndexError):
+        return False  # too short for the plug-in to look at
 
 
 def _is_tga(head: bytes) -> bool:

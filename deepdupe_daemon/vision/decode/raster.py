@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from deepdupe_daemon.model import ImageFacts, U8Array
 from deepdupe_daemon.vision.decode.colour import Colour, Profiles
-from deepdupe_daemon.vision.decode.container import breaks_off, riff_chunks
+from deepdupe_daemon.vision.decode.container import breaks_off, lacks_only_end_mark, riff_chunks
 from deepdupe_daemon.vision.decode.exif import exif_facts, orientation_of
 from deepdupe_daemon.vision.decode.opening import explain, open_header
 from deepdupe_daemon.vision.decode.pixels import flatten
@@ -99,15 +99,24 @@ def _simple(image: ImageFile.ImageFile, source: Source, scale: int) -> U8Array |
     if layout is None or source.data is None:
         return None
     width, height = image.size
+    pixels = _decoded(source.data, layout, width, height, scale)
+    if pixels is None and lacks_only_end_mark(source.data):
+        pixels = _decoded(source.data + b"\xff\xd9", layout, width, height, scale)
+    if pixels is None:
+        return None
+    if pixels.shape[:2] != (-(-height // scale), -(-width // scale)):
+        return None  # the two libraries read different frames: let one of them do both
+    return pixels
+
+
+def _decoded(data: bytes, layout: str, width: int, height: int, scale: int) -> U8Array | None:
     try:
         pixels: U8Array = simplejpeg.decode_jpeg(
-            source.data, layout, min_height=-(-height // scale), min_width=-(-width // scale), strict=True
+            data, layout, min_height=-(-height // scale), min_width=-(-width // scale), strict=True
         )
     except ValueError:
         # a warning or an error: Pillow knows which, and tells a picture that breaks off from one that is odd
         return None
-    if pixels.shape[:2] != (-(-height // scale), -(-width // scale)):
-        return None  # the two libraries read different frames: let one of them do both
     return pixels
 
 
