@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from deepdupe_daemon.cli.counted import counted
 from deepdupe_daemon.cli.options import SYSTEM_CONFIG
 
 __all__ = ["config_check", "config_sample", "config_schema", "config_show"]
@@ -22,7 +23,7 @@ def config_check(ctx: typer.Context, file: _File = SYSTEM_CONFIG) -> None:
     from deepdupe_daemon.model import display_path
 
     config = load_config(file)
-    folders = f"{len(config.roots)} folder{'s' if len(config.roots) > 1 else ''}"
+    folders = counted(len(config.roots), "folder")
     models = ", ".join(model.name for model in config.models)
     state = display_path(os.fsencode(config.state_dir))
     ctx.obj.line(f"{display_path(os.fsencode(file))}: fine: {folders}, models {models}, state in {state}")

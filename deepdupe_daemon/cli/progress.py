@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from deepdupe_daemon.cli.counted import counted
 from deepdupe_daemon.cli.moment import duration_text
 from deepdupe_daemon.cli.shell import Shell
 
@@ -35,17 +36,17 @@ def progress_view(shell: Shell) -> ProgressView:
 
 def progress_text(progress: Progress) -> str:
     """`indexing 1,200 of 2,889 (41 %), 92 files/s, 18 s left, 30 duplicates, 2 failed`"""
-    if progress.phase in ("starting", "walking") and not progress.total:
+    if progress.phase == "storing" or not progress.total:
         return progress.text
-    share = f" ({100 * progress.done // progress.total} %)" if progress.total else ""
-    parts = [f"{progress.phase} {progress.done:,} of {progress.total:,}{share}", *_extras(progress)]
+    share = 100 * progress.done // progress.total
+    parts = [f"{progress.phase} {progress.done:,} of {progress.total:,} ({share} %)", *_extras(progress)]
     return ", ".join(parts)
 
 
 def _extras(progress: Progress) -> list[str]:
     parts = [f"{progress.rate_per_s:,.0f} files/s"] if progress.rate_per_s else []
     parts += [f"{duration_text(progress.remaining_s)} left"] if progress.remaining_s else []
-    parts += [f"{progress.duplicates:,} duplicates"] if progress.duplicates else []
+    parts += [counted(progress.duplicates, "duplicate")] if progress.duplicates else []
     parts += [f"{progress.failed:,} failed"] if progress.failed else []
     return parts
 
@@ -106,7 +107,9 @@ class ProgressBar:
     def show(self, progress: Progress) -> None:
         if not self._open:
             return
-        text = progress.phase if not progress.total else f"{progress.phase} {progress.done:,} of {progress.total:,}"
+        text = f"{progress.phase} {progress.done:,} of {progress.total:,}" if progress.total else progress.phase
+        if progress.phase == "storing":
+            text = "filling Chroma"  # all files are done; what is told of them does not wait for this
         self._bars.update(
             self._task,
             description=text,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from deepdupe_daemon.cli.counted import counted
 from deepdupe_daemon.cli.first_sign import remembering
 from deepdupe_daemon.cli.moment import duration_text
 from deepdupe_daemon.cli.options import AsJson, Folders, Models, StateDir
@@ -90,12 +91,9 @@ def _report(shell: Shell, config: Config, result: ScanResult, *, as_json: bool) 
 
 def _summary(tally: Tally, seconds: float) -> str:
     """`2,889 files in 43 s: 600 duplicates, 3 could not be read (...)`"""
-    found = f"{tally.duplicates:,} duplicate{'' if tally.duplicates == 1 else 's'}"
-    text = f"{tally.files:,} file{'' if tally.files == 1 else 's'} in {duration_text(seconds)}: {found}"
-    if tally.ignored:
-        text += f", {tally.ignored:,} that are no pictures"
-    if tally.waiting:
-        text += f", {tally.waiting:,} not looked at yet"
+    parts = [counted(tally.duplicates, "duplicate")]
+    parts += [f"{counted(tally.ignored, 'file')} without a picture in it"] if tally.ignored else []
+    parts += [f"{tally.waiting:,} not looked at yet"] if tally.waiting else []
     if tally.failed:
-        text += f", {tally.failed:,} that could not be read (`deepdupe-daemon status --failed` lists them)"
-    return text
+        parts.append(f"{tally.failed:,} could not be read (`deepdupe-daemon status --failed` lists them)")
+    return f"{counted(tally.files, 'file')} in {duration_text(seconds)}: {', '.join(parts)}"

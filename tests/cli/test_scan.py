@@ -36,7 +36,7 @@ def test_scans_and_what_they_leave(
     (photos / "notes.txt").write_text("no picture")
     broken = deepdupe("scan", "photos")
     assert (broken.code, broken.out) == (2, ""), broken.err
-    assert "1 that are no pictures, 1 that could not be read" in broken.err
+    assert "1 file without a picture in it, 1 could not be read" in broken.err
     assert here("status", "--failed", "--json").records[0]["path"] == f"{photos}/broken.jpg"
 
     odd = os.fsencode(photos) + b"/caf\xe9\n.jpg"
