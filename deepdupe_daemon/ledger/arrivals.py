@@ -201,9 +201,16 @@ class Arrivals(Files):
         )
         return Noted.PENDING
 
-    @staticmethod
-    def _state_on_return(row: _Row) -> str:
-        """No decode where the image is known, but it is judged again: its keeper may have gone meanwhile."""
-        if row.image_id is not None:
+    def _state_on_return(self, row: _Row) -> str:
+        """No decode where the image has all its vectors, but it is judged again: its keeper may have gone meanwhile."""
+        if row.image_id is not None and row.was != "pending" and not self._lacks_vectors(row.image_id):
             return "seen"
         return row.was if row.was in ("failed", "ignored") else "pending"
+
+    def _lacks_vectors(self, image_id: int) -> bool:
+        """Whether a space that serves has come since the image was seen."""
+        sql = (
+            "SELECT 1 FROM spaces s WHERE instr(s.name, '~') = 0"
+            " AND NOT EXISTS (SELECT 1 FROM marks m WHERE m.space_id = s.space_id AND m.image_id = ?) LIMIT 1"
+        )
+        return self._db.one(sql, (image_id,)) is not None

@@ -10,7 +10,7 @@ import pytest
 from deepdupe_daemon.clock import ManualClock
 from deepdupe_daemon.ledger import Ledger, Noted
 from deepdupe_daemon.model import Arrival, FileIdentity, FileKey, FileState
-from tests.ledger.build import ROOT, SPACE, add, arrival, ino_of, seen, verdict
+from tests.ledger.build import OTHER, ROOT, SPACE, add, arrival, ino_of, seen, verdict
 
 PENDING, KNOWN, MOVED = Noted.PENDING, Noted.KNOWN, Noted.MOVED
 
@@ -121,6 +121,28 @@ def test_a_return_of_another_file_is_as_it_was(ledger: Ledger, outcome: str) -> 
     assert ledger.take_pending(1) == []
     ledger.note_arrivals([come])
     assert ledger.file(row.file_id) == before
+
+
+def test_a_return_after_a_model_was_added_is_seen_again(ledger: Ledger) -> None:
+    [row] = add(ledger, ["a.jpg"])
+    ledger.note_gone(row.key.path)
+    ledger.ensure_space(OTHER)
+    assert ledger.note_arrivals([arrival("a.jpg", ino_of("a.jpg"))]) == [PENDING]
+    assert ledger.take_seen(9) == []
+    [again] = ledger.take_pending(9)
+    ledger.record_seen([seen(again, "a.jpg", SPACE, OTHER)])
+    ledger.note_gone(row.key.path)
+    ledger.note_arrivals([arrival("a.jpg", ino_of("a.jpg"))])
+    assert [r.image_id for r in ledger.take_seen(9)] == [row.image_id]
+
+
+def test_a_file_that_waited_for_a_new_model_waits_again_after_its_return(ledger: Ledger) -> None:
+    [row] = add(ledger, ["a.jpg"])
+    ledger.ensure_space(OTHER)
+    assert ledger.requeue_missing([SPACE.name, OTHER.name]) == 1
+    ledger.note_gone(row.key.path)
+    ledger.note_arrivals([arrival("a.jpg", ino_of("a.jpg"))])
+    assert [r.file_id for r in ledger.take_pending(9)] == [row.file_id]
 
 
 def test_a_return_with_other_bytes_is_pending(ledger: Ledger) -> None:
