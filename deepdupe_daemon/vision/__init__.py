@@ -18,6 +18,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepdupe_daemon.vision.catalogue import (
+        FetchedModel,
+        ModelRow,
+        VerifiedModel,
+        fetch_model,
+        list_models,
+        verify_model,
+    )
     from deepdupe_daemon.vision.embedder import Embedder, VisionNotice
     from deepdupe_daemon.vision.fake_embedder import FakeEmbedder
     from deepdupe_daemon.vision.forward import ForwardStatus, ForwardThread
@@ -32,6 +40,12 @@ if TYPE_CHECKING:
 
 #: public name -> the submodule that has it
 _HOMES = {
+    "FetchedModel": "catalogue",
+    "ModelRow": "catalogue",
+    "VerifiedModel": "catalogue",
+    "fetch_model": "catalogue",
+    "list_models": "catalogue",
+    "verify_model": "catalogue",
     "ModelPlan": "plans.plan",
     "Preset": "presets",
     "PRESETS": "presets",
@@ -64,16 +78,21 @@ __all__ = [
     "DecoderPool",
     "Embedder",
     "FakeEmbedder",
+    "FetchedModel",
     "ForwardStatus",
     "ForwardThread",
     "Job",
     "ModelPlan",
+    "ModelRow",
     "PdqEmbedder",
     "PoolStatus",
     "Preset",
     "Threshold",
+    "VerifiedModel",
     "VisionNotice",
     "default_threshold",
+    "fetch_model",
+    "list_models",
     "load_embedder",
     "load_embedders",
     "load_planned",
@@ -81,6 +100,7 @@ __all__ = [
     "plan_models",
     "preset",
     "thresholds_of",
+    "verify_model",
 ]
 
 
