@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,10 @@ STORED = {
 
 def scene(width: int = 320, height: int = 240, seed: int = 1) -> U8Array:
     """(h, w, 3): shapes of every size over a gradient, different in every corner, as full of contrast as a photo."""
+    if max(width, height) > 640:
+        share = 640 / max(width, height)
+        least = scene(max(8, round(width * share)), max(8, round(height * share)), seed)
+        return np.asarray(Image.fromarray(least).resize((width, height), Image.Resampling.BICUBIC))
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     pixels = np.stack([90 + 80 * x / width, 150 - 60 * y / height, 120 + 0 * x], axis=-1)
@@ -102,3 +108,21 @@ def distance_bits(a: bytes, b: bytes) -> int:
 def psnr_db(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return 99.0 if error == 0 else min(99.0, 10 * float(np.log10(255**2 / error)))
+
+
+def large_photos(data_dir: Path, count: int, *, least_px: int) -> list[bytes]:
+    """`count` JPEGs of the evaluation images, both sides at least `least_px`, upright, in RGB, without a profile."""
+    found: list[bytes] = []
+    for entry in json.loads((data_dir / "manifest.json").read_text(encoding="utf-8")):
+        path = data_dir / entry["set"] / entry["path"]
+        if entry["bytes"] < 100_000 or path.suffix.lower() not in {".jpg", ".jpeg"}:
+            continue
+        if "corrupt" in path.name:
+            continue
+        with Image.open(path) as image:
+            plain = image.mode == "RGB" and not image.info.get("icc_profile") and image.getexif().get(0x0112, 1) == 1
+            if plain and min(image.size) >= least_px:
+                found.append(path.read_bytes())
+        if len(found) == count:
+            return found
+    raise AssertionError(f"only {len(found)} of {count} photos")

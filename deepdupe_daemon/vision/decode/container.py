@@ -7,7 +7,15 @@ import zlib
 
 from deepdupe_daemon.vision.decode.source import Source
 
-__all__ = ["BrokenChunk", "breaks_off", "lacks_only_end_mark", "mended_png", "odd_jpeg", "riff_chunks"]
+__all__ = [
+    "BrokenChunk",
+    "breaks_off",
+    "jpeg_without_extras",
+    "lacks_only_end_mark",
+    "mended_png",
+    "odd_jpeg",
+    "riff_chunks",
+]
 
 #: boxes and chunks looked at before we stop caring
 _MAX_PARTS = 10_000
@@ -106,6 +114,25 @@ def mended_png(data: bytes) -> bytes:
             break
         at = end
     return data if begun == 8 else b"".join([*kept, data[begun:]])
+
+
+#: JFIF, ICC profile and Adobe's colour transform: the segments without which a JPEG looks different
+_LOOKS = frozenset({0xE0, 0xE2, 0xEE})
+
+
+def jpeg_without_extras(data: bytes) -> bytes:
+    """`data` without comments and application segments (EXIF, XMP, ...), but for those that decide how it looks."""
+    kept, at, begun = [data[:2]], 2, 2
+    for _ in range(_MAX_PARTS):
+        if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] in {0xDA, 0xD9}:
+            break
+        marker = data[at + 1]
+        end = at + (1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big"))
+        if (0xE0 <= marker <= 0xEF or marker == 0xFE) and marker not in _LOOKS:
+            kept.append(data[begun:at])
+            begun = end
+        at = end
+    return b"".join([*kept, data[begun:]])
 
 
 def lacks_only_end_mark(data: bytes) -> bool:

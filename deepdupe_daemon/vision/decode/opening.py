@@ -7,11 +7,10 @@ import io
 import struct
 import warnings
 from collections.abc import Callable
-from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from deepdupe_daemon.vision.decode.container import breaks_off, mended_png, odd_jpeg
+from deepdupe_daemon.vision.decode.container import breaks_off, jpeg_without_extras, mended_png, odd_jpeg
 from deepdupe_daemon.vision.decode.refusal import Kind, Refusal
 from deepdupe_daemon.vision.decode.source import Source
 
@@ -102,8 +101,7 @@ def open_header(source: Source, max_pixels: int) -> ImageFile.ImageFile:
         if not _resembles(source.head, name):
             continue
         try:
-            factory, _accept = Image.OPEN[name]
-            image = factory(_whole(source, name), "")
+            image = _opened(source, name)
         except Exception as error:  # noqa: BLE001 - what a decoder raises on hostile bytes is anything at all
             if name in _SIGNED:
                 refused = refused or explain(error, source, name)
@@ -123,10 +121,17 @@ def open_header(source: Source, max_pixels: int) -> ImageFile.ImageFile:
     raise Refusal(Kind.NOT_AN_IMAGE, "no known picture format")
 
 
-def _whole(source: Source, name: str) -> BinaryIO:
+def _opened(source: Source, name: str) -> ImageFile.ImageFile:
+    factory, _accept = Image.OPEN[name]
     if name == "PNG" and source.data is not None:
-        return io.BytesIO(mended_png(source.data))
-    return source.open()
+        return factory(io.BytesIO(mended_png(source.data)), "")
+    try:
+        return factory(source.open(), "")
+    except Exception:
+        if name != "JPEG" or source.data is None:
+            raise
+        # Pillow gives up the whole picture for some kinds of broken EXIF
+        return factory(io.BytesIO(jpeg_without_extras(source.data)), "")
 
 
 def _resembles(head: bytes, name: str) -> bool:

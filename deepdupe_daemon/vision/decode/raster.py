@@ -14,7 +14,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile
 
-from deepdupe_daemon.model import ImageFacts, U8Array
+from deepdupe_daemon.model import ExifFacts, ImageFacts, U8Array
 from deepdupe_daemon.vision.decode.colour import Colour, Profiles
 from deepdupe_daemon.vision.decode.container import breaks_off, lacks_only_end_mark, riff_chunks
 from deepdupe_daemon.vision.decode.exif import exif_facts, orientation_of
@@ -79,7 +79,7 @@ def decode_whole_jpeg(image: ImageFile.ImageFile, source: Source) -> U8Array | N
 
 
 def _decode_jpeg(image: ImageFile.ImageFile, source: Source, profiles: Profiles, scale: int) -> Raster:
-    facts = _facts(image, source, image.size, orientation_of(image))
+    facts = _facts(image, source, exif_facts(image), orientation_of(image))
     width, height = image.size
     pixels = _simple(image, source, scale)
     converted = False
@@ -124,10 +124,11 @@ def _decode_other(image: ImageFile.ImageFile, source: Source, profiles: Profiles
     frames = _frames(image)
     stored_orientation = orientation_of(image)
     profile = image.info.get("icc_profile")
+    exif = exif_facts(image)  # before loading: some files are closed after it
     image.load()
     refuse_cut(source, image.format or "")
     # TIFF turns itself upright on loading and forgets the tag; the others leave both to us
-    facts = _facts(image, source, image.size, orientation_of(image))
+    facts = _facts(image, source, exif, orientation_of(image))
     width, height = image.size
     factors = max(factor, -(-width // _LONGEST_PX)), max(factor, -(-height // _LONGEST_PX))
     flat = flatten(image, profiles, factors)
@@ -189,8 +190,8 @@ def _frames(image: ImageFile.ImageFile) -> int:
     return max(1, min(frames, 1_000_000))
 
 
-def _facts(image: ImageFile.ImageFile, source: Source, size: tuple[int, int], orientation: int) -> ImageFacts:
-    width, height = size[::-1] if swaps_sides(orientation) else size
+def _facts(image: ImageFile.ImageFile, source: Source, exif: ExifFacts, orientation: int) -> ImageFacts:
+    width, height = image.size[::-1] if swaps_sides(orientation) else image.size
     return ImageFacts(
         width_px=width,
         height_px=height,
@@ -199,7 +200,7 @@ def _facts(image: ImageFile.ImageFile, source: Source, size: tuple[int, int], or
         frames=_frames(image) if image.format == "MPO" else 1,
         lossless=_is_lossless(image, source),
         orientation=orientation,
-        exif=exif_facts(image),
+        exif=exif,
     )
 
 
