@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deepdupe_daemon.intake.parts import Parts
-from deepdupe_daemon.intake.removals import Missing, Removals
+from deepdupe_daemon.intake.removals import Missing
 from deepdupe_daemon.intake.root import Root
 from deepdupe_daemon.model import FileState
 
@@ -66,6 +66,6 @@ class Departures:
                 yield
         if not missing:
             return
-        removals = Removals(root.path, away=root.away, takes=root.takes)
+        removals = self._parts.removals(root)
         yield from removals.judge(missing)
         yield from self._parts.deliveries.remove(removals.gone, whole_trees=removals.certain)

@@ -76,6 +76,7 @@ class WalkJob:
             self.root,
             self._parts.ledger,
             self._take,
+            self._parts.removals(self.root),
             start=self.start,
             on_directory=self._arming.watch,
             filter_changed=filter_changed,
@@ -99,6 +100,7 @@ class WalkJob:
             go_offline(self._parts, root, look.error.strerror or "it cannot be opened")
             return False
         root.key = look.key
+        self._parts.lookup.learn(root.path, look.real)
         if look.empty and root.offline is not None and next(self._parts.ledger.known_paths(root.path), None):
             go_offline(self._parts, root, EMPTY)
             return False

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import IntakeConfig
 from deepdupe_daemon.intake.deliveries import Deliveries
+from deepdupe_daemon.intake.lookup import Lookup
 from deepdupe_daemon.intake.mounts import MountTable
 from deepdupe_daemon.intake.notice import Notice
+from deepdupe_daemon.intake.removals import Removals
 from deepdupe_daemon.intake.root import Root
 from deepdupe_daemon.intake.settle import Settling
 from deepdupe_daemon.intake.watches import WatchMap
@@ -29,6 +32,7 @@ class Parts:
     settings: IntakeConfig
     clock: Clock
     ledger: Ledger
+    lookup: Lookup
     settling: Settling
     deliveries: Deliveries
     watches: WatchMap | None
@@ -39,3 +43,7 @@ class Parts:
     def departure_s(self) -> float:
         """How long a name that went is given to turn up elsewhere: longer than a file that moved in takes to settle."""
         return max(self.settings.settle_s, 3 * self.settings.close_settle_s)
+
+    def removals(self, root: Root) -> Removals:
+        """A judge of what is missing from `root` now."""
+        return Removals(root.path, away=root.away, takes=root.takes, lstat=partial(self.lookup.lstat, root.path))

@@ -44,6 +44,7 @@ class Reconciliation:
         root: Root,
         ledger: Ledger,
         take: Taker,
+        removals: Removals,
         *,
         start: bytes,
         on_directory: Callable[[Entered], None] | None,
@@ -55,7 +56,7 @@ class Reconciliation:
         self.more_missing = False
         self.known = 0  # files that the ledger knows here
         self.taken = 0  # new or changed ones among those met
-        self.removals = Removals(root.path, away=root.away, takes=root.takes)
+        self.removals = removals
         self._root = root
         self._take = take
         self._filter_changed = filter_changed

@@ -21,6 +21,7 @@ class Glance:
     """What is at a root's path just now."""
 
     key: tuple[int, int] | None = None  # (dev, ino) of the directory
+    real: bytes = b""  # what the kernel calls it
     empty: bool = False
     error: OSError | None = None
 
@@ -33,13 +34,14 @@ def glance(path: bytes) -> Glance:
         return Glance(error=error)
     try:
         status = os.fstat(fd)
+        real = os.readlink(b"/proc/self/fd/%d" % fd)
         with os.scandir(fd) as entries:
             empty = next(entries, None) is None
     except OSError as error:
         return Glance(error=error)
     finally:
         os.close(fd)
-    return Glance((status.st_dev, status.st_ino), empty)
+    return Glance((status.st_dev, status.st_ino), real, empty)
 
 
 class Root:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from deepdupe_daemon.intake import observer as ears
 from deepdupe_daemon.intake.departures import Departures
 from deepdupe_daemon.intake.inbox import RawEvent
@@ -66,7 +64,7 @@ class Router:
         if not mask & ears.CAME or not root.enters(path):
             return
         try:
-            status = os.lstat(path)
+            status = self._parts.lookup.lstat(root.path, path)
         except (FileNotFoundError, NotADirectoryError):
             return
         here = self._watches.at(path)

@@ -24,7 +24,8 @@ _LAST_LOOK_S = 3600.0
 #: more files than this are not followed one by one: 65,536 entries take about 40 MB
 _MOST = 65_536
 
-Lstat = Callable[[bytes], os.stat_result]
+#: (root, path) -> what rests there
+Lstat = Callable[[bytes, bytes], os.stat_result]
 _Look = tuple[int, int, int, int, int]
 
 
@@ -46,7 +47,7 @@ class _Waiting:
 class Settling:
     """The files that wait to be quiet. Owned by one thread; times are monotonic seconds."""
 
-    def __init__(self, settle_s: float, close_settle_s: float, *, lstat: Lstat = os.lstat, most: int = _MOST) -> None:
+    def __init__(self, settle_s: float, close_settle_s: float, *, lstat: Lstat, most: int = _MOST) -> None:
         self._settle_s = settle_s
         self._close_settle_s = close_settle_s
         self._lstat = lstat
@@ -73,7 +74,7 @@ class Settling:
         before = self._files.get(path)
         if before is None and self.full and not self._forget_an_open_one():
             return False
-        look = self._look(path)
+        look = self._look(root, path)
         if look is None:
             self._forget(path)
             return True
@@ -112,7 +113,7 @@ class Settling:
                 break
             path = heapq.heappop(self._heap)[1]
             waiting = self._files[path]
-            look = self._look(path)
+            look = self._look(waiting.root, path)
             if look is None:
                 self._forget(path)
             elif look != waiting.look:
@@ -165,10 +166,10 @@ class Settling:
             self._heap = [(waiting.due_s, path) for path, waiting in self._files.items()]
             heapq.heapify(self._heap)
 
-    def _look(self, path: bytes) -> _Look | None:
+    def _look(self, root: bytes, path: bytes) -> _Look | None:
         """What rests at `path`, or None where no regular file does that can be looked at."""
         try:
-            status = self._lstat(path)
+            status = self._lstat(root, path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

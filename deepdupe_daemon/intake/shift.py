@@ -14,6 +14,7 @@ from deepdupe_daemon.intake.departures import Departures
 from deepdupe_daemon.intake.hearing import Hearing
 from deepdupe_daemon.intake.job import WalkJob, WalkReason
 from deepdupe_daemon.intake.limits import limit_text, out_of_watches
+from deepdupe_daemon.intake.lookup import Lookup
 from deepdupe_daemon.intake.mounts import MountTable, MountWatch
 from deepdupe_daemon.intake.notice import Notice, NoticeKind
 from deepdupe_daemon.intake.outage import EMPTY, go_offline
@@ -68,12 +69,14 @@ class Shift:
         self._hearing: Hearing | None = None
         self._router: Router | None = None
         self._mount_watch = MountWatch()
+        lookup = Lookup()
         self._parts = Parts(
             roots=tuple(roots),
             settings=settings,
             clock=clock,
             ledger=ledger,
-            settling=Settling(settings.settle_s, settings.close_settle_s),
+            lookup=lookup,
+            settling=Settling(settings.settle_s, settings.close_settle_s, lstat=lookup.lstat),
             deliveries=Deliveries(ledger, on_pending),
             watches=None,
             mounts=MountTable([]),

@@ -34,6 +34,7 @@ class Ground:
         self.clock = SystemClock()
         self.notices: list[Notice] = []
         self.pending = threading.Event()
+        self.never = threading.Event()  # to wait a little for nothing
         self.intake: Intake | None = None
         self._eventually = eventually
         self._reader: Ledger | None = None

@@ -175,3 +175,40 @@ def test_a_file_replaced_by_a_directory_or_link_is_gone(ground: Ground) -> None:
     (ground.root / "a.jpg").mkdir()
     (ground.root / "b.jpg").symlink_to("kept.jpg")
     ground.until_known("kept.jpg")
+
+
+def test_a_directory_that_left_a_link_behind_is_gone_from_its_old_place(ground: Ground) -> None:
+    """Through the link the old path still shows the file."""
+    plant(ground, "d/1.jpg", "kept.jpg")
+    (ground.root / "d").rename(ground.elsewhere / "d")
+    (ground.root / "d").symlink_to(ground.elsewhere / "d")
+    ground.until_known("kept.jpg")
+    ground.stop()
+    ground.start()
+    assert ground.known() == {"kept.jpg"}
+
+
+def test_a_file_that_comes_while_its_directory_is_swapped_for_a_link_is_not_taken_from_behind_it(
+    ground: Ground,
+) -> None:
+    plant(ground, "kept.jpg")
+    (ground.elsewhere / "1.jpg").write_bytes(b"secret")
+    (ground.root / "d").mkdir()
+    ground.until(lambda: ground.status().watched_directories == 2)
+    (ground.root / "d" / "1.jpg").write_bytes(b"x")
+    shutil.rmtree(ground.root / "d")
+    (ground.root / "d").symlink_to(ground.elsewhere)
+    ground.idle()
+    ground.clock.wait(ground.never, 0.5)
+    assert ground.known() == {"kept.jpg"}
+
+
+def test_a_root_reached_through_a_link_above_it_is_watched_all_the_same(ground: Ground, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(ground.elsewhere)
+    root = tmp_path / "link" / "inside"
+    root.mkdir()
+    ground.start(root)
+    (root / "a.jpg").write_bytes(b"x")
+    ground.until(lambda: ground.known(root) == {"a.jpg"})
+    (root / "a.jpg").unlink()
+    ground.until(lambda: ground.known(root) == set())

@@ -13,6 +13,7 @@ from deepdupe_daemon.config import IntakeConfig, RootConfig
 from deepdupe_daemon.intake.mounts import MountTable
 from deepdupe_daemon.intake.pace import Pace
 from deepdupe_daemon.intake.reconcile import Reconciliation
+from deepdupe_daemon.intake.removals import Removals
 from deepdupe_daemon.intake.root import Root
 from deepdupe_daemon.intake.settle import identity_of
 from deepdupe_daemon.ledger import Ledger
@@ -53,6 +54,7 @@ class Bench:
             self.root,
             self.ledger,
             lambda path, status: taken.append(os.fsdecode(path[len(self.top) + 1 :])),
+            Removals(self.top, takes=self.root.takes),
             start=self.top + (b"/" + os.fsencode(start) if start else b""),
             on_directory=None,
             filter_changed=options.get("filter_changed", False),
@@ -170,6 +172,7 @@ def test_rows_that_appear_while_the_walk_runs_do_no_harm(bench: Bench) -> None:
         bench.root,
         bench.ledger,
         lambda path, status: taken.append(path),
+        Removals(bench.top, takes=bench.root.takes),
         start=bench.top,
         on_directory=None,
         filter_changed=False,

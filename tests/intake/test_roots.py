@@ -46,7 +46,6 @@ def test_a_root_deleted_and_made_again_is_empty_at_first_and_loses_nothing(groun
     ground.until(lambda: is_offline(ground))
     gone_first = ground.status().gone_files
     ground.root.mkdir()
-    ground.clock.wait(ground.pending, 0)
     ground.until(lambda: ground.notices and is_offline(ground))
     ground.idle()
     assert ground.status().gone_files == gone_first, "an empty directory proves nothing"

@@ -11,12 +11,18 @@ from deepdupe_daemon.intake.settle import Settling
 from deepdupe_daemon.model import Arrival
 
 ROOT = b"/root"
+
+
+def lstat(root: bytes, path: bytes) -> os.stat_result:
+    return os.lstat(path)
+
+
 SETTLE_S, CLOSE_SETTLE_S = 2.0, 0.2
 
 
 @pytest.fixture
 def settling() -> Settling:
-    return Settling(SETTLE_S, CLOSE_SETTLE_S)
+    return Settling(SETTLE_S, CLOSE_SETTLE_S, lstat=lstat)
 
 
 @pytest.fixture
@@ -191,7 +197,7 @@ def test_live_once_is_live(settling: Settling, photo: Path) -> None:
 
 
 def test_a_full_house_says_so(photo: Path) -> None:
-    settling = Settling(SETTLE_S, CLOSE_SETTLE_S, most=1)
+    settling = Settling(SETTLE_S, CLOSE_SETTLE_S, lstat=lstat, most=1)
     assert hint(settling, photo, 0.0)
     other = photo.with_name("b.jpg")
     other.write_bytes(b"x")
@@ -201,7 +207,7 @@ def test_a_full_house_says_so(photo: Path) -> None:
 
 
 def test_files_merely_held_open_make_room(photo: Path) -> None:
-    settling = Settling(SETTLE_S, CLOSE_SETTLE_S, most=1)
+    settling = Settling(SETTLE_S, CLOSE_SETTLE_S, lstat=lstat, most=1)
     hint(settling, photo, 0.0)
     assert settled(settling, 2.0) == ["a.jpg"]
     other = photo.with_name("b.jpg")
@@ -226,7 +232,7 @@ def test_the_heap_stays_small_under_many_events_for_one_file(settling: Settling,
 
 
 def test_a_look_that_fails_otherwise_is_kept_as_a_trouble(photo: Path) -> None:
-    def broken(path: bytes) -> os.stat_result:
+    def broken(root: bytes, path: bytes) -> os.stat_result:
         raise OSError(5, "Input/output error")
 
     settling = Settling(SETTLE_S, CLOSE_SETTLE_S, lstat=broken)
