@@ -32,7 +32,8 @@ class Problem:
 
 def config_error(problems: Sequence[Problem], *, source: str, hint: str | None = None) -> ConfigError:
     """All problems as one error, one a line, in the order of the file."""
-    ordered = sorted(problems, key=lambda problem: problem.line or 0)
+    # what is not written in the file (a default that cannot be used here) comes last
+    ordered = sorted(problems, key=lambda problem: (problem.line is None, problem.line or 0))
     return ConfigError("\n".join(dict.fromkeys(problem.message(source) for problem in ordered)), hint=hint)
 
 

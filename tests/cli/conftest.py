@@ -45,12 +45,8 @@ def command() -> list[str]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """A state home short enough for a socket's address, whatever the test is called."""
-    return {
-        **os.environ,
-        "XDG_STATE_HOME": str(tmp_path / "s"),
-        "PYTHONPATH": str(PROJECT_ROOT),
-        "OMP_NUM_THREADS": "1",
-    }
+    paths = os.pathsep.join([str(PROJECT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"XDG_STATE_HOME": str(tmp_path / "s"), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
