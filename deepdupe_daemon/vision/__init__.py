@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     from deepdupe_daemon.vision.plans.planning import default_threshold, plan_model, plan_models, thresholds_of
     from deepdupe_daemon.vision.pool import DecoderPool, PoolStatus
     from deepdupe_daemon.vision.presets import PRESETS, Preset, preset
+    from deepdupe_daemon.vision.scorer import TorchScorer, choose_scorer
     from deepdupe_daemon.vision.thresholds import Threshold
     from deepdupe_daemon.vision.waiting import Job
 
 #: public name -> the submodule that has it
 _HOMES = {
+    "TorchScorer": "scorer",
+    "choose_scorer": "scorer",
     "FetchedModel": "catalogue",
     "ModelRow": "catalogue",
     "VerifiedModel": "catalogue",
@@ -88,8 +91,10 @@ __all__ = [
     "PoolStatus",
     "Preset",
     "Threshold",
+    "TorchScorer",
     "VerifiedModel",
     "VisionNotice",
+    "choose_scorer",
     "default_threshold",
     "fetch_model",
     "list_models",

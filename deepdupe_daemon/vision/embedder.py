@@ -17,7 +17,7 @@ from deepdupe_daemon.model import F32Array, InputSpec, SpaceKey, U8Array
 __all__ = ["Embedder", "OutOfDeviceMemory", "Pending", "StagedEmbedder", "VisionNotice", "input_shape"]
 
 
-class OutOfDeviceMemory(Exception):
+class OutOfDeviceMemory(MemoryError):
     """The batch did not fit; a smaller one may."""
 
 
