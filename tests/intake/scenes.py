@@ -14,6 +14,7 @@ from pathlib import Path
 from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.model import FileState
 from tests.intake.conftest import Ground
+from tests.intake.memory_fuse import MemoryFuse
 
 
 def mount(*arguments: str | Path) -> None:
@@ -185,6 +186,60 @@ def other_disk_on_the_mount_point(ground: Ground) -> None:
     assert ground.status().withheld == 30
 
 
+#: long ago, so that a file counts as quiet whatever the clocks of a server say
+LONG_AGO_NS = 1_600_000_000_000_000_000
+
+
+def fuse_root_is_polled(ground: Ground) -> None:
+    """Nobody tells of what changes there; polling finds it, and a remount with new numbers changes nothing."""
+    files = {f"d{index % 3}/{index}.jpg": (b"%d" % index, LONG_AGO_NS + index) for index in range(60)}
+    disk = MemoryFuse(ground.root, files, first_inode=100)
+    ground.start(poll_floor_s=0.2)
+    ground.index_all()
+    nothing_lost(ground, set(files))
+    with disk.lock:
+        files["d1/new.jpg"] = (b"new", LONG_AGO_NS)
+        files["d2/2.jpg"] = (b"changed", LONG_AGO_NS + 7)
+        del files["d0/0.jpg"]
+    ground.until_known(*files)
+    ground.until(lambda: ground.state_of("d2/2.jpg") is FileState.PENDING)
+    assert sum(ground.ledger.pending_counts()) == 2
+    assert ground.kinds() == []
+    ground.index_all()
+    disk.unmount()
+    ground.until(lambda: bool(ground.status().offline))
+    assert ground.known() == set(files)
+    disk = MemoryFuse(ground.root, files, first_inode=5000)
+    ground.until(lambda: not ground.status().offline)
+    ground.idle()
+    walks = ground.status().walks
+    ground.until(lambda: ground.status().walks > walks + 1)
+    assert ground.known() == set(files)
+    assert sum(ground.ledger.pending_counts()) == 0, "a file was taken for new because its inode number was"
+    assert ground.status().gone_files == 1
+    ground.stop()
+    disk.unmount()
+
+
+def fuse_root_that_hangs(ground: Ground) -> None:
+    """A server that does not answer holds up its own root and nobody else's."""
+    files = {f"{index}.jpg": (b"x", LONG_AGO_NS) for index in range(10)}
+    disk = MemoryFuse(ground.root, files, first_inode=100)
+    ground.start(ground.root, ground.elsewhere, poll_floor_s=0.2)
+    ground.index_all()
+    disk.answering.clear()
+    ground.clock.wait(ground.never, 1.0)
+    (ground.elsewhere / "a.jpg").write_bytes(b"x")
+    ground.until(lambda: ground.known(ground.elsewhere) == {"a.jpg"})
+    assert ground.intake is not None
+    assert not ground.intake.stop(0.5), "the hanging lane cannot have ended"
+    disk.answering.set()
+    assert ground.intake.stop(20)
+    ground.intake = None
+    assert ground.known() == set(files)
+    disk.unmount()
+
+
 SCENES: dict[str, Callable[[Ground], None]] = {
     scene.__name__: scene
     for scene in (
@@ -195,6 +250,8 @@ SCENES: dict[str, Callable[[Ground], None]] = {
         mount_appears_inside_a_root,
         new_device_number,
         other_disk_on_the_mount_point,
+        fuse_root_is_polled,
+        fuse_root_that_hangs,
     )
 }
 

@@ -24,6 +24,8 @@ def _namespaces() -> None:
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.usefixtures("_namespaces")
 def test_scene(scene: str, tmp_path: Path, project_root: Path) -> None:
+    if scene.startswith("fuse") and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("no /dev/fuse that may be opened")
     command = [*NAMESPACE, sys.executable, "-W", "error", "-m", "tests.intake.scenes", scene, str(tmp_path)]
     done = subprocess.run(
         command, cwd=project_root, capture_output=True, text=True, check=False, timeout=200, env=dict(os.environ)

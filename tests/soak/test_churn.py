@@ -111,9 +111,9 @@ class Storm:
             (folder / self._name()).touch()
 
     def _copy_tree(self) -> None:
-        source = self._directory()
-        if source not in self._places:
-            shutil.copytree(source, self._directory() / self._name(), symlinks=True)
+        source, target = self._directory(), self._directory()
+        if source not in self._places and not target.is_relative_to(source) and sum(1 for _ in source.rglob("*")) < 300:
+            shutil.copytree(source, target / self._name(), symlinks=True)
 
     def _swap_for_link(self) -> None:
         """A directory moves away and a link to it takes its name."""
