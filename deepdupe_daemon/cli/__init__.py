@@ -7,6 +7,7 @@ no numpy. Results go to standard output; progress, remarks and errors go to stan
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -20,6 +21,9 @@ def main() -> None:
     from deepdupe_daemon.cli.shell import Shell
     from deepdupe_daemon.clock import SystemClock
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a Latin-1 terminal must not end a command at a name
     shell = Shell(stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ, clock=SystemClock())
     try:
         build_app()(obj=shell, prog_name="deepdupe-daemon")

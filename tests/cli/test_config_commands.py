@@ -24,6 +24,7 @@ def test_check_says_fine(here: Deepdupe, config_file: Path, tmp_path: Path) -> N
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{config_file}: fine: 1 folder, models pdq, state in {tmp_path}/state\n"
     assert not (tmp_path / "state").exists()
+    assert here("config", "check", "--config", config_file).out == done.out
 
 
 WRONG = {

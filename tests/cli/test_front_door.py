@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +108,25 @@ def test_completion_can_be_shown(shell: str, deepdupe: Deepdupe, environment: di
     done = deepdupe()
     assert done.code == 0
     assert "deepdupe-daemon" in done.out
+
+
+def test_a_terminal_that_knows_fewer_letters_still_gets_every_line(
+    deepdupe: Deepdupe, environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment["PYTHONIOENCODING"] = "latin-1"
+    done = deepdupe("config", "check", "照片.yaml")
+    assert (done.code, done.err.splitlines()[0]) == (
+        78,
+        "error: \\u7167\\u7247.yaml: found no such file; allowed: a YAML file",
+    )
+
+
+def test_a_reader_that_has_enough_is_no_failure_to_speak_of(command: list[str], environment: dict[str, str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*command, "config", "sample"], stdout=write, stderr=subprocess.PIPE, env=environment, check=False, timeout=60
+    )
+    os.close(write)
+    assert b"Traceback" not in done.stderr
+    assert b"BrokenPipe" not in done.stderr
