@@ -36,6 +36,7 @@ class Follower:
         self._config = config
         self._board = board
         self._on_notice = on_notice
+        self._uncounted: set[str] = set()
         # on a server, rows carry the name of the ledger that they are from; embedded there is only one
         self._node = "" if store.embedded else _own_node(ledger)
 
@@ -63,11 +64,15 @@ class Follower:
                 continue
             self._board.put(WriterState.WRITING)
             handled = max(self._remove_batch(key), self._store_batch(key))
-            if handled == self._config.batch_rows:
-                full = True
-            else:
-                self._board.put_space(key.name, rows=self._store.count(key.name))
+            full = full or handled == self._config.batch_rows
+            self._uncounted.add(key.name)
         return full
+
+    def count(self) -> None:
+        """Say on the board how many rows the collections have that were written to."""
+        while self._uncounted:
+            name = self._uncounted.pop()
+            self._board.put_space(name, rows=self._store.count(name))
 
     def open(self) -> None:
         """Open the store where it is not. Raises StoreRefused `full` below the floor of free space."""
@@ -92,6 +97,10 @@ class Follower:
                 self._ledger.clear_stored(key.name)
             self._board.put_space(key.name, rows=rows)
         return True
+
+    def forget(self) -> None:
+        """The store was closed in trouble: what it holds is counted when it is opened again."""
+        self._uncounted.clear()
 
     def key_of(self, space: str) -> SpaceKey:
         """Raises StoreError for a space that the ledger does not know."""

@@ -42,6 +42,10 @@ class PackedStore:
         self._words = dim // 64
         self._places = Places()
         self._blocks: list[_U64Array] = []
+        self._differing: _U64Array = np.empty(_BLOCK_ROWS, np.uint64)
+        self._bits = np.empty(_BLOCK_ROWS, np.uint8)
+        # half of the words: at most 128 bits differ, or more
+        self._total: npt.NDArray[np.unsignedinteger] = np.empty(_BLOCK_ROWS, np.uint8 if dim <= 256 else np.uint16)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -92,13 +96,16 @@ class PackedStore:
     def _near(self, block: int, query: _U64Array, reach: int) -> tuple[I64Array, npt.NDArray[np.uint16]]:
         """Row numbers and distances of the rows of one block that are at most `reach` bits from the query."""
         words = self._blocks[block][:, : len(self._places) - block * _BLOCK_ROWS]
+        count = words.shape[1]
         # a part of the distance is not above the whole: the first half of the words leaves few rows for the rest
         first = max(1, self._words // 2)
-        distance = np.zeros(words.shape[1], dtype=np.uint16)
-        for word in range(first):
-            distance += np.bitwise_count(words[word] ^ query[word])
-        near = np.flatnonzero(distance <= reach)
-        distance = distance[near]
+        differing, bits, total = self._differing[:count], self._bits[:count], self._total[:count]
+        np.bitwise_count(np.bitwise_xor(words[0], query[0], out=differing), out=total)
+        for word in range(1, first):
+            np.bitwise_count(np.bitwise_xor(words[word], query[word], out=differing), out=bits)
+            np.add(total, bits, out=total)
+        near = np.flatnonzero(total <= reach)
+        distance = total[near].astype(np.uint16)
         for word in range(first, self._words):
             distance += np.bitwise_count(words[word][near] ^ query[word])
         kept = distance <= reach
@@ -116,4 +123,5 @@ class PackedStore:
         return f"{self.dim}-bit words on the host"
 
     def memory_bytes(self) -> int:
-        return self._places.memory_bytes() + sum(block.nbytes for block in self._blocks)
+        scratch = self._differing.nbytes + self._bits.nbytes + self._total.nbytes
+        return self._places.memory_bytes() + scratch + sum(block.nbytes for block in self._blocks)

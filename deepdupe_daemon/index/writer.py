@@ -184,6 +184,7 @@ class CollectionWriter:
             more = bool(work) and follower.one_round(work)
             if work:
                 self._well()
+        follower.count()
         follower.work()
 
     def _well(self) -> None:
@@ -196,6 +197,7 @@ class CollectionWriter:
         """Say so once, set a torn store aside, and wait before the next attempt."""
         self._failures += 1
         ended = store.end(timeout_s=30.0)
+        follower.forget()
         self._refuse_questions(str(error))
         if ended and store.embedded and self._is_torn(error):
             try:

@@ -8,6 +8,7 @@ import signal
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from deepdupe_daemon.config import ChromaConfig
 from deepdupe_daemon.errors import StoreError
 from deepdupe_daemon.index import CollectionWriter, WriterState
 from tests.index.conftest import SMALL, Bench
-from tests.index.filling import CLIP, PDQ, digest_of, expected, open_ledger, path_of, same_rows, see
+from tests.index.filling import CLIP, PDQ, digest_of, expected, path_of, same_rows, see
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,25 @@ def test_a_new_generation_is_filled_anew(running: tuple[Bench, CollectionWriter]
     assert sorted(writer.read_back(CLIP.name)[0]) == sorted(before)
 
 
-def test_a_restart_stores_nothing_twice_and_opens_nothing_without_need(bench: Bench, stored, eventually) -> None:
+def test_sigterm_and_ctrl_c_end_no_write(running: tuple[Bench, CollectionWriter], stored) -> None:
+    """Ctrl-C is for the daemon; SIGTERM means: finish, close the store, go. The writer starts another process."""
+    bench, writer = running
+    stored(bench, writer)
+    lock = bench.state_dir / "chroma.lock"
+    pid = int(lock.read_text().split()[1])
+    os.kill(pid, signal.SIGINT)
+    before = len(writer.read_back("pdq.hash")[0])
+    os.kill(pid, signal.SIGTERM)
+    see(bench.ledger, range(500, 504), PDQ)
+    writer.poke()
+    stored(bench, writer)
+    assert int(lock.read_text().split()[1]) != pid
+    assert len(writer.read_back("pdq.hash")[0]) == before + 4
+
+
+def test_a_restart_opens_nothing_without_need_and_a_removed_store_is_filled_again(
+    bench: Bench, stored, eventually
+) -> None:
     see(bench.ledger, range(30), PDQ)
     writer = bench.writer()
     stored(bench, writer)
@@ -117,22 +136,19 @@ def test_a_restart_stores_nothing_twice_and_opens_nothing_without_need(bench: Be
     assert (bench.state_dir / "chroma.lock").read_text() == "closed\n"
     again = bench.writer()
     eventually(lambda: again.lag_rows() == 0)
-    assert again.status().state is WriterState.CLOSED
-    see(bench.ledger, range(30, 31), PDQ)
-    again.poke()
-    stored(bench, again)
-    assert same_rows(*again.read_back("pdq.hash")[::2], expected(range(31), PDQ))
+    again.stop(timeout_s=60)
+    assert again.status().spaces["pdq.hash"].rows is None, "nothing to write: Chroma was not asked"
+    shutil.rmtree(bench.state_dir / "chroma")
+    third = bench.writer()
+    eventually(lambda: third.status().spaces and third.status().spaces["pdq.hash"].rows == 30, 60)
+    assert same_rows(*third.read_back("pdq.hash")[::2], expected(range(30), PDQ))
 
 
-def test_a_collection_of_another_origin_is_refused_and_the_other_spaces_go_on(bench: Bench, stored, eventually) -> None:
-    see(bench.ledger, range(5), PDQ, CLIP)
-    first = bench.writer()
-    stored(bench, first)
-    first.stop(timeout_s=60)
-    bench.ledger.close()
-    for leftover in bench.state_dir.glob("ledger.sqlite*"):
-        leftover.unlink()
-    bench.ledger = open_ledger(bench.state_dir)
+def test_a_collection_of_another_origin_is_refused_and_the_other_spaces_go_on(
+    bench: Bench, filled_state: Path, eventually
+) -> None:
+    """A store that a ledger of other weights has filled: nothing is mixed, and the message names the remedy."""
+    shutil.copytree(filled_state / "chroma", bench.state_dir / "chroma")
     other = replace(CLIP, weights_digest="cd" * 32)
     see(bench.ledger, range(5), PDQ, other)
     writer = bench.writer()
@@ -143,17 +159,6 @@ def test_a_collection_of_another_origin_is_refused_and_the_other_spaces_go_on(be
     assert "reindex --model clip-vit-b-32" in bench.notices[0].text
     assert bench.ledger.unstored_counts()[other.name] == 5
     eventually(lambda: writer.lag_rows() == 0)
-
-
-def test_a_store_that_somebody_removed_is_filled_again(bench: Bench, stored, eventually) -> None:
-    see(bench.ledger, range(8), PDQ)
-    first = bench.writer()
-    stored(bench, first)
-    first.stop(timeout_s=60)
-    shutil.rmtree(bench.state_dir / "chroma")
-    writer = bench.writer()
-    eventually(lambda: writer.status().spaces and writer.status().spaces["pdq.hash"].rows == 8, 60)
-    assert same_rows(*writer.read_back("pdq.hash")[::2], expected(range(8), PDQ))
 
 
 def test_off_writes_nothing_and_says_so(bench: Bench) -> None:
@@ -175,20 +180,3 @@ def test_below_the_floor_of_free_space_nothing_is_written(bench: Bench, eventual
     assert writer.lag_rows() == 0, "nobody waits for a store that cannot be written"
     assert bench.kinds() == ["store-unavailable"]
     assert not (bench.state_dir / "chroma").exists()
-
-
-def test_the_process_ends_with_the_daemon_and_not_before_its_work(bench: Bench, stored) -> None:
-    """Its end of the socket closing and SIGTERM both mean: finish, close the store, go."""
-    see(bench.ledger, range(5), PDQ)
-    writer = bench.writer()
-    stored(bench, writer)
-    lock = bench.state_dir / "chroma.lock"
-    pid = int(lock.read_text().split()[1])
-    os.kill(pid, signal.SIGINT)
-    assert writer.read_back("pdq.hash")[0], "Ctrl-C is for the daemon"
-    os.kill(pid, signal.SIGTERM)
-    see(bench.ledger, range(5, 9), PDQ)
-    writer.poke()
-    stored(bench, writer)
-    assert int(lock.read_text().split()[1]) != pid
-    assert same_rows(*writer.read_back("pdq.hash")[::2], expected(range(9), PDQ))
