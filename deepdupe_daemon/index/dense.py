@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepdupe_daemon.index.best import Best
+from deepdupe_daemon.index.blockmemory import BlockMemory
 from deepdupe_daemon.index.halfrows import F16Array, F64Array, HalfRows, to_half, widen
 from deepdupe_daemon.index.places import I64Array, Places
 from deepdupe_daemon.index.scorer import HostScorer, Scorer
@@ -26,10 +27,10 @@ class DenseStore:
     It depends on nothing else: not on batch, order of arrival, restart or device, nor on which of the two is the query.
     """
 
-    def __init__(self, dim: int, scorer: Scorer) -> None:
+    def __init__(self, dim: int, scorer: Scorer, memory: BlockMemory | None = None) -> None:
         self.dim = dim
         self._places = Places()
-        self._rows = HalfRows(dim)
+        self._rows = HalfRows(dim, memory)
         self._shelf = scorer.shelf(self._rows)
 
     def __len__(self) -> int:
@@ -61,7 +62,11 @@ class DenseStore:
             for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
                 self._shelf.changed(int(run[0]), int(run[-1]) + 1)
         except MemoryError:
-            self._shelf = HostScorer().shelf(self._rows)
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """The device has no room: the host scores from now on."""
+        self._shelf = HostScorer().shelf(self._rows)
 
     def search(self, queries: F32Array, threshold: float, limit: int) -> list[list[tuple[int, float]]]:
         half, norms = to_half(queries, self.dim)
@@ -80,7 +85,12 @@ class DenseStore:
         for start in range(0, len(self._places), step):
             stop = min(start + step, len(self._places))
             # 2^-20 below, because the similarity that counts is a rounded one
-            query, row = self._shelf.at_least(unit, (floors - GRID).astype(np.float32), start, stop)
+            reach = (floors - GRID).astype(np.float32)
+            try:
+                query, row = self._shelf.at_least(unit, reach, start, stop)
+            except MemoryError:
+                self._hand_over()
+                query, row = self._shelf.at_least(unit, reach, start, stop)
             if not len(row):
                 continue
             similarity = self._similarity(wide, norms, query, row)
@@ -107,6 +117,9 @@ class DenseStore:
 
     def describe(self) -> str:
         return self._shelf.describe()
+
+    def close(self) -> None:
+        self._rows.close()
 
     def memory_bytes(self) -> int:
         return self._places.memory_bytes() + self._rows.memory_bytes() + self._shelf.memory_bytes()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from deepdupe_daemon.index.blockmemory import BlockMemory
 from deepdupe_daemon.index.dense import DenseStore
 from deepdupe_daemon.index.packed import PackedStore, are_signs
 from deepdupe_daemon.index.places import I64Array
@@ -23,7 +25,11 @@ class ExactIndex:
     that is not. Both give the same similarities, so nothing outside can tell.
     """
 
-    def __init__(self, scorer: Scorer | None = None) -> None:
+    def __init__(
+        self, scorer: Scorer | None = None, *, budget_bytes: int | None = None, spill_dir: Path | None = None
+    ) -> None:
+        """`budget_bytes`: what float16 rows may take of the memory; the rest lies in nameless files in `spill_dir`."""
+        self._memory = BlockMemory(budget_bytes, spill_dir)
         self._scorer: Scorer = scorer if scorer is not None else HostScorer()
         self._dims: dict[str, int] = {}
         self._stores: dict[str, DenseStore | PackedStore] = {}
@@ -38,7 +44,9 @@ class ExactIndex:
     def close_space(self, name: str) -> None:
         """Forget a space and give its memory back."""
         self._dims.pop(name, None)
-        self._stores.pop(name, None)
+        store = self._stores.pop(name, None)
+        if isinstance(store, DenseStore):
+            store.close()
 
     def load(self, name: str, chunks: Iterable[tuple[I64Array, npt.NDArray[np.floating]]]) -> int:
         """Add what the ledger holds, chunk by chunk; gives the number of rows read."""
@@ -62,7 +70,10 @@ class ExactIndex:
         if not len(ids):
             return
         store = self._stores.get(name)
-        if store is None or (not len(store) and isinstance(store, DenseStore)):
+        if isinstance(store, DenseStore) and not len(store):
+            store.close()
+            store = None
+        if store is None:
             store = self._stores[name] = PackedStore(rows.shape[1]) if are_signs(rows) else self._dense(rows.shape[1])
         elif isinstance(store, PackedStore) and not are_signs(rows):
             store = self._unpack(name, store)
@@ -105,14 +116,18 @@ class ExactIndex:
         return store.describe() if store is not None else "empty"
 
     def memory_bytes(self) -> int:
-        """Bytes held for rows and ids, on the host and on the scorer's device."""
-        return sum(store.memory_bytes() for store in self._stores.values())
+        """Bytes held for rows and ids, on the host and on the scorer's device, but for those in files."""
+        return sum(store.memory_bytes() for store in self._stores.values()) - self._memory.filed_bytes
+
+    def filed_bytes(self) -> int:
+        """Bytes of rows beyond the budget, which the kernel keeps in memory as long as there is room."""
+        return self._memory.filed_bytes
 
     def _dense(self, dim: int) -> DenseStore:
         try:
-            return DenseStore(dim, self._scorer)
+            return DenseStore(dim, self._scorer, self._memory)
         except MemoryError:
-            return DenseStore(dim, HostScorer())
+            return DenseStore(dim, HostScorer(), self._memory)
 
     def _unpack(self, name: str, packed: PackedStore) -> DenseStore:
         store = self._stores[name] = self._dense(packed.dim)

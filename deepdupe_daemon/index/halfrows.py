@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from deepdupe_daemon.index.blockmemory import BlockMemory
 from deepdupe_daemon.index.places import I64Array
 from deepdupe_daemon.model import F32Array
 
@@ -57,8 +58,9 @@ def to_half(rows: npt.NDArray[np.floating], dim: int) -> tuple[F16Array, F64Arra
 class HalfRows:
     """A growing matrix of float16 rows in blocks of 8 MiB: growth copies nothing. Owned by one thread."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, memory: BlockMemory | None = None) -> None:
         self.dim = dim
+        self._memory = memory if memory is not None else BlockMemory()
         self.block_rows = max(64, BLOCK_BYTES // (2 * dim))
         self._blocks: list[F16Array] = []
         self._norms: F64Array = np.empty(0, dtype=np.float64)
@@ -66,7 +68,7 @@ class HalfRows:
     def reserve(self, rows: int) -> None:
         """Make room for rows 0..rows-1."""
         while len(self._blocks) * self.block_rows < rows:
-            self._blocks.append(np.empty((self.block_rows, self.dim), dtype=np.float16))
+            self._blocks.append(self._memory.block(self.block_rows, self.dim))
         if rows > len(self._norms):
             grown = np.ones(max(rows, 2 * len(self._norms), 1024), dtype=np.float64)
             grown[: len(self._norms)] = self._norms
@@ -92,7 +94,13 @@ class HalfRows:
 
     def release(self, rows: int) -> None:
         """Give memory back after removals: keep the blocks of rows 0..rows-1 and one spare."""
-        del self._blocks[-(-rows // self.block_rows) + 1 :]
+        while len(self._blocks) > -(-rows // self.block_rows) + 1:
+            self._memory.give_back(self._blocks.pop())
+
+    def close(self) -> None:
+        """Give all memory back."""
+        while self._blocks:
+            self._memory.give_back(self._blocks.pop())
 
     def piece(self, start: int, stop: int) -> F16Array:
         """Rows start..stop-1, cut short at the end of the block that holds `start`: a view."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -94,12 +96,25 @@ class FullShelf(HostShelf):
         return "a small device"
 
 
+class CrampedShelf(HostShelf):
+    def at_least(self, queries: F32Array, floors: F32Array, start: int, stop: int) -> tuple[I64Array, I64Array]:
+        raise MemoryError("the device has no room for the products")
+
+    def describe(self) -> str:
+        return "a small device"
+
+
 class FullScorer:
     def shelf(self, rows: HalfRows) -> FullShelf:
         return FullShelf(rows)
 
 
-@pytest.mark.parametrize("scorer", [HostScorer(), RoughScorer(), FullScorer()], ids=["host", "rough", "full-device"])
+class CrampedScorer:
+    def shelf(self, rows: HalfRows) -> CrampedShelf:
+        return CrampedShelf(rows)
+
+
+@pytest.mark.parametrize("scorer", [HostScorer(), RoughScorer(), FullScorer(), CrampedScorer()])
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 def test_recall_is_one_whatever_makes_the_first_pass(scorer: HostScorer, limit: int) -> None:
     rng = np.random.default_rng(7)
@@ -282,3 +297,20 @@ def test_float16_bits_are_widened_exactly() -> None:
     finite = every[np.isfinite(every)].reshape(-1, 1)
     assert np.array_equal(widen(finite, np.empty(finite.shape, np.int32)), finite.astype(np.float32))
     assert len(finite) == 63_488
+
+
+def test_rows_beyond_the_budget_lie_in_files_and_are_found_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepdupe_daemon.index.halfrows.BLOCK_BYTES", 2 * 64 * 100)
+    rows = bursty(np.random.default_rng(6), 1000, 64)
+    index = ExactIndex(budget_bytes=3 * 2 * 64 * 100, spill_dir=tmp_path)
+    index.open_space(SPACE, 64)
+    index.add(SPACE, np.arange(1000), rows)
+    assert index.filed_bytes() == 7 * 2 * 64 * 100
+    held = dict(enumerate(rows))
+    assert found(index, rows[::100], 0.9, 30) == [brute_force(held, q, 0.9, 30) for q in rows[::100]]
+    index.remove(SPACE, np.arange(150, 1000))
+    assert index.filed_bytes() == 0
+    index.close_space(SPACE)
+    assert (index.memory_bytes(), list(tmp_path.iterdir())) == (0, [])
