@@ -258,7 +258,7 @@ def _text(error: BaseException) -> str:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM: end after the message in hand. The writer's end of the socket closing means the same."""
+    """SIGHUP: end after the message in hand. The writer's end of the socket closing means the same."""
     # wakes the receive, and is no error for an answer that is still to be sent
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(0)) as peer:
         peer.shutdown(socket.SHUT_RD)
@@ -270,9 +270,11 @@ def _settle_in() -> None:
     os.nice(_NICE)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(str(_OOM_SCORE))  # not everywhere allowed, and only a preference
+    # systemd sends SIGTERM to every process of the service when it stops; the writer still needs this one then
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGHUP, _leave)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
 
 
 def main() -> int:

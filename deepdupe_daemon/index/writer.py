@@ -198,6 +198,8 @@ class CollectionWriter:
         self._failures += 1
         ended = store.end(timeout_s=30.0)
         follower.forget()
+        if self._stopping.is_set():
+            return
         self._refuse_questions(str(error))
         if ended and store.embedded and self._is_torn(error):
             try:

@@ -110,15 +110,17 @@ def test_a_new_generation_is_filled_anew(running: tuple[Bench, CollectionWriter]
     assert sorted(writer.read_back(CLIP.name)[0]) == sorted(before)
 
 
-def test_sigterm_and_ctrl_c_end_no_write(running: tuple[Bench, CollectionWriter], stored) -> None:
-    """Ctrl-C is for the daemon; SIGTERM means: finish, close the store, go. The writer starts another process."""
+def test_the_process_ends_when_it_is_told_to_and_not_before(running: tuple[Bench, CollectionWriter], stored) -> None:
+    """Ctrl-C and SIGTERM are for the daemon; SIGHUP, also sent when the daemon dies, means: finish, close, go."""
     bench, writer = running
     stored(bench, writer)
     lock = bench.state_dir / "chroma.lock"
     pid = int(lock.read_text().split()[1])
-    os.kill(pid, signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(pid, number)
     before = len(writer.read_back("pdq.hash")[0])
-    os.kill(pid, signal.SIGTERM)
+    assert int(lock.read_text().split()[1]) == pid
+    os.kill(pid, signal.SIGHUP)
     see(bench.ledger, range(500, 504), PDQ)
     writer.poke()
     stored(bench, writer)
