@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from deepdupe_daemon.cli.first_sign import remembering
 from deepdupe_daemon.cli.options import SYSTEM_CONFIG
 
 __all__ = ["run"]
@@ -26,4 +25,4 @@ def run(
     loaded = load_config(config)
     from deepdupe_daemon.service import run_daemon  # seconds of loading, which a wrong configuration need not wait for
 
-    raise typer.Exit(run_daemon(loaded, on_progress=remembering(loaded), clock=ctx.obj.clock))
+    raise typer.Exit(run_daemon(loaded, clock=ctx.obj.clock))

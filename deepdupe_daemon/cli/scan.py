@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from deepdupe_daemon.cli.counted import counted
-from deepdupe_daemon.cli.first_sign import remembering
 from deepdupe_daemon.cli.moment import duration_text
 from deepdupe_daemon.cli.options import AsJson, Folders, Models, StateDir
 from deepdupe_daemon.cli.progress import ProgressView, progress_view
@@ -50,7 +49,7 @@ def scan(
         def remark(record: Record) -> None:
             _remark(record, view)
 
-        result = run_scan(config, on_progress=remembering(config, view.show), on_record=remark, clock=shell.clock)
+        result = run_scan(config, on_progress=view.show, on_record=remark, clock=shell.clock)
     tally = _report(shell, config, result, as_json=as_json)
     if not result.complete:
         shell.remark("stopped before the end: the same command again goes on from here")

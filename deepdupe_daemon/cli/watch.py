@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from deepdupe_daemon.cli.first_sign import remembering
 from deepdupe_daemon.cli.options import AsJson, Folders, Models, StateDir
 from deepdupe_daemon.cli.progress import ProgressView, progress_view
 from deepdupe_daemon.cli.shell import Shell
@@ -39,9 +38,7 @@ def watch(
 
     with progress_view(shell) as view:
         teller = _Teller(view, config, as_json=as_json)
-        code = run_daemon(
-            config, on_progress=remembering(config, teller.progress), on_record=teller.record, clock=shell.clock
-        )
+        code = run_daemon(config, on_progress=teller.progress, on_record=teller.record, clock=shell.clock)
     raise typer.Exit(code)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from deepdupe_daemon.act import Kind, Record, notice_record
+from deepdupe_daemon.act import Kind, Priority, Record, notice_record
 from deepdupe_daemon.clock import Clock, SystemClock
 from deepdupe_daemon.config import Config
 from deepdupe_daemon.ledger import Ledger
@@ -18,7 +18,7 @@ from deepdupe_daemon.model import FileState
 from deepdupe_daemon.service.loading import resident_models
 from deepdupe_daemon.service.notify import Notifier
 from deepdupe_daemon.service.progress import Progress
-from deepdupe_daemon.service.sinks import CallbackSink, JournalSink, Sink, TeeSink, choose_sink
+from deepdupe_daemon.service.sinks import CallbackSink, JournalSink, LevelSink, Sink, TeeSink, choose_sink
 from deepdupe_daemon.service.supervisor import Supervisor
 
 __all__ = ["ScanResult", "run_daemon", "run_scan"]
@@ -107,10 +107,11 @@ def _sink(config: Config, clock: Clock, on_record: Callable[[Record], None] | No
     sink, remark = choose_sink(config.alerts.to, stream=sys.stderr, clock=clock)
     if remark is not None:
         sink.emit(notice_record(Kind.NOTICE, remark))
+    kept = LevelSink(sink, Priority[config.log_level.upper()])
     if on_record is None:
-        return sink
+        return kept
     shown = CallbackSink(on_record)
-    return TeeSink([sink, shown]) if isinstance(sink, JournalSink) else shown
+    return TeeSink([kept, shown]) if isinstance(sink, JournalSink) else shown
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol, TextIO
 
-from deepdupe_daemon.act import Record
+from deepdupe_daemon.act import Priority, Record
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.errors import ConfigError
 
-__all__ = ["CallbackSink", "JournalSink", "Sink", "StderrSink", "TeeSink", "choose_sink"]
+__all__ = ["CallbackSink", "JournalSink", "LevelSink", "Sink", "StderrSink", "TeeSink", "choose_sink"]
 
 #: where journald listens; fixed inside libsystemd, so this is only asked whether it is there
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
@@ -66,6 +66,18 @@ class CallbackSink:
 
     def emit(self, record: Record) -> None:
         self._take(record)
+
+
+class LevelSink:
+    """Hands on what is at least as important as `least`; the rest is dropped."""
+
+    def __init__(self, sink: Sink, least: Priority) -> None:
+        self._sink = sink
+        self._least = least
+
+    def emit(self, record: Record) -> None:
+        if record.level <= self._least:
+            self._sink.emit(record)
 
 
 class TeeSink:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from deepdupe_daemon.act import Kind, Priority, notice_record
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.config import Config
+from deepdupe_daemon.config import Config, remember
 from deepdupe_daemon.errors import DeepDupeError
 from deepdupe_daemon.ledger import lock_state_dir
 from deepdupe_daemon.service.control import ControlServer
@@ -81,6 +81,7 @@ class Supervisor:
         orderly stop.
         """
         with lock_state_dir(self._config.state_dir):
+            remember(self._config)
             pipeline = Pipeline(
                 self._config,
                 clock=self._clock,

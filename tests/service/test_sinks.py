@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deepdupe_daemon.act import Kind, Record, notice_record
+from deepdupe_daemon.act import Kind, Priority, Record, notice_record
 from deepdupe_daemon.clock import ManualClock
 from deepdupe_daemon.errors import ConfigError
-from deepdupe_daemon.service.sinks import CallbackSink, JournalSink, StderrSink, TeeSink, choose_sink
+from deepdupe_daemon.service.sinks import CallbackSink, JournalSink, LevelSink, StderrSink, TeeSink, choose_sink
 
 RECORD = Record(Kind.DUPLICATE_FOUND, "duplicate (re-encoded): /a is a copy of /b", {"PATH": b"/caf\xe9\nX=1"})
 
@@ -58,6 +58,14 @@ def test_the_journal_that_was_asked_for_and_does_not_listen_is_an_error(tmp_path
     pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
     with pytest.raises(ConfigError, match="nothing listens"):
         choose_sink("journal", stream=io.StringIO(), clock=ManualClock(), journal_socket=str(tmp_path / "none"))
+
+
+def test_what_is_less_important_than_the_configured_level_is_dropped() -> None:
+    seen: list[Record] = []
+    sink = LevelSink(CallbackSink(seen.append), Priority.WARNING)
+    for kind in ("rescan-done", "root-offline", "fatal"):
+        sink.emit(notice_record(kind, kind))
+    assert [record.kind for record in seen] == [Kind.ROOT_OFFLINE, Kind.FATAL]
 
 
 def test_a_tee_hands_on_in_order() -> None:
