@@ -1,7 +1,7 @@
 """Every preset's architecture at its true size, random weights, in the users' format, through the public path.
 
 Parity with the checkpoint's own reference path on real pictures: cosine >= 0.9999 in fp32; bf16 is printed. The
-default run takes the smallest with 8 pictures; `-m soak` takes all with 100 (the 7B at 2 of 40 layers, H+ at 4 of 32).
+default run takes the smallest with 8 pictures; `-m nightly` takes all with 100 (the 7B at 2 of 40 layers, H+ at 4 of 32).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.vision.networks import DINOV3_SIZES, save_dinov3, save_safetensors, s
 from tests.vision.pictures import real_pictures, reference_input
 
 SMALL = ("dinov3-vit-s-16",)
-ALL_DINOV3 = [name if name in SMALL else pytest.param(name, marks=pytest.mark.soak) for name in DINOV3_SIZES]
+ALL_DINOV3 = [name if name in SMALL else pytest.param(name, marks=pytest.mark.nightly) for name in DINOV3_SIZES]
 
 
 def load(name: str, weights: Path, precision: str = "fp32", **options: object) -> Embedder:
@@ -32,7 +32,7 @@ def load(name: str, weights: Path, precision: str = "fp32", **options: object) -
 
 
 def count(request: pytest.FixtureRequest) -> int:
-    return 100 if request.node.get_closest_marker("soak") else 8
+    return 100 if request.node.get_closest_marker("nightly") else 8
 
 
 def rows_of(embedder: Embedder, pictures: list[Image.Image]) -> dict[str, F32Array]:
@@ -74,7 +74,7 @@ def test_dinov3(name: str, tmp_path: Path, data_dir: Path, request: pytest.Fixtu
     compared(name, folder, "pooler", pictures, wanted)
 
 
-@pytest.mark.soak
+@pytest.mark.nightly
 def test_clip_vit_l_14(tmp_path: Path, data_dir: Path, request: pytest.FixtureRequest) -> None:
     torch.manual_seed(0)
     model = open_clip.create_model("ViT-L-14", pretrained=None).eval()
@@ -91,7 +91,7 @@ def test_clip_vit_l_14(tmp_path: Path, data_dir: Path, request: pytest.FixtureRe
     compared("clip-vit-l-14", file, "final", pictures, wanted)
 
 
-@pytest.mark.soak
+@pytest.mark.nightly
 def test_sscd(tmp_path: Path, data_dir: Path, request: pytest.FixtureRequest) -> None:
     """A ResNet-50 with a linear head, traced, against the transforms that SSCD's README gives (skew_320)."""
     import torchvision
