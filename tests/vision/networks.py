@@ -132,7 +132,7 @@ DINOV3_SIZES["dinov3-vit-7b-16-sat493m"] = DINOV3_SIZES["dinov3-vit-7b-16"]
 def save_dinov3(name: str, folder: Path) -> Path:
     """The preset's architecture with random weights and its own constants, as save_pretrained writes it."""
     kind, settings = DINOV3_SIZES[name]
-    # trained blocks add little each; at a layer scale of 1 random ones amplify the rounding of uint8 to a cosine of 0.9998
+    # trained blocks add little each; at a layer scale of 1 random ones amplify the rounding of uint8 (cosine 0.9998)
     extra = {"num_register_tokens": 4, "layerscale_value": 0.1} if "ViT" in kind else {"layer_scale_init_value": 0.1}
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(getattr(transformers, kind)(**settings, **extra))

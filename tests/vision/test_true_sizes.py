@@ -1,7 +1,7 @@
 """Every preset's architecture at its true size, random weights, in the users' format, through the public path.
 
 Parity with the checkpoint's own reference path on real pictures: cosine >= 0.9999 in fp32; bf16 is printed. The
-default run takes the smallest with 8 pictures; `-m nightly` takes all with 100 (the 7B at 2 of 40 layers, H+ at 4 of 32).
+default run takes the smallest with 8 pictures; nightly all with 100 (the 7B at 2 of 40 layers, H+ at 4 of 32).
 """
 
 from __future__ import annotations
