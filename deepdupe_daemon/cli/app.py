@@ -10,7 +10,7 @@ from deepdupe_daemon.cli.check import check
 from deepdupe_daemon.cli.config_commands import config_check, config_sample, config_schema, config_show
 from deepdupe_daemon.cli.duplicates import duplicates
 from deepdupe_daemon.cli.mark import not_duplicate
-from deepdupe_daemon.cli.models_commands import models_fetch, models_list
+from deepdupe_daemon.cli.models_commands import models_fetch, models_list, models_verify
 from deepdupe_daemon.cli.reindex import reindex
 from deepdupe_daemon.cli.rescan import rescan
 from deepdupe_daemon.cli.run import run
@@ -39,6 +39,7 @@ def build_app() -> typer.Typer:
     models = _group("The models to compare pictures with.")
     models.command("list")(models_list)
     models.command("fetch")(models_fetch)
+    models.command("verify")(models_verify)
     app.add_typer(models, name="models")
     mark = _group("Remember what you know better.")
     mark.command("not-duplicate")(not_duplicate)

@@ -1,4 +1,4 @@
-"""`models list | fetch`"""
+"""`models list | fetch | verify`"""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ def test_an_unknown_model_is_told(name: str, here: Deepdupe) -> None:
     done = here("models", "fetch", name)
     assert done.code == 78
     assert done.err.startswith("error: ")
+
+
+def test_a_model_is_verified_by_running_it(here: Deepdupe) -> None:
+    done = here("models", "verify", "pdq", "--json")
+    assert done.code == 0
+    assert done.records[0]["dims"] == {"pdq.hash": 256}
+    assert here("models", "verify", "pdq").out == "pdq on cpu: pdq.hash 256-dim: sound\n"
+
+
+def test_a_model_that_is_not_there_is_not_sound(here: Deepdupe) -> None:
+    done = here("models", "verify", "clip-vit-b-32", "--cache-dir", "cache")
+    assert done.code == 78
+    assert "not on disk" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_a_download_is_shown_in_lines_where_nobody_looks() -> None:
