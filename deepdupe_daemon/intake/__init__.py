@@ -8,6 +8,9 @@ symbolic link, never opens a file, and never takes an unreadable or unmounted pl
 It refuses to guess: a file that still changes waits, a directory that cannot be listed keeps its rows and is told of,
 and a kernel that cannot watch everything is said so, with the setting that helps.
 
+What it hears of only by walks: a write through another hard link of a file, truncate(2) by name, and whatever others do
+on a network file system, which is therefore walked often.
+
 Who owns what: each lane (`lane.py`) is a thread with its own ledger connection and owns its roots, watches, settling
 files and walks; watchdog's reader threads only put events into a lane's inbox. Names load on first use, because
 importing watchdog and the ledger takes time that `--help` has not.

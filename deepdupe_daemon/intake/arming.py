@@ -44,5 +44,5 @@ class Arming:
         It reads no more than names: 100,000 files in 1,000 directories take about 0.1 s.
         """
         if self._watches is not None:
-            for _ in TreeWalk(self._root.path, self._root.filter.enters, on_directory=self.watch, files=False):
+            for _ in TreeWalk(self._root.path, self._root.enters, on_directory=self.watch, files=False):
                 yield

@@ -76,7 +76,8 @@ class Lane:
         self._wake.set()
 
     def status(self) -> IntakeStatus:
-        return self._status
+        started = self._thread.ident is not None
+        return self._status if self._thread.is_alive() or not started else replace(self._status, alive=False)
 
     def _run(self) -> None:
         backoff_s = _FIRST_BACKOFF_S

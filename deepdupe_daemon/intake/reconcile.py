@@ -51,10 +51,10 @@ class Reconciliation:
         filter_changed: bool,
         most_missing: int = _MOST_MISSING,
     ) -> None:
-        self.walk = TreeWalk(root.path, root.filter.enters, start=start, on_directory=on_directory)
+        self.walk = TreeWalk(root.path, root.enters, start=start, on_directory=on_directory)
         self.missing: list[Missing] = []
         self.more_missing = False
-        self.known = 0  # files that the ledger knows here
+        self.known = 0  # rows that the ledger has here, once the walk has ended
         self.taken = 0  # new or changed ones among those met
         self.removals = removals
         self._root = root
@@ -71,29 +71,26 @@ class Reconciliation:
 
     def steps(self) -> Iterator[None]:
         """Walk and compare, in slices. Raises OSError as the walk does."""
-        self._advance()
+        self._next = next(self._stream, None)
         for found in self.walk:
             self._compare(found)
             yield
         while self._next is not None:
             self._miss(self._next)
-            self._advance()
+            self._next = next(self._stream, None)
+            self.known += 1
             if self.known % 512 == 0:
                 yield
 
-    def _advance(self) -> None:
-        self._next = next(self._stream, None)
-        if self._next is not None:
-            self.known += 1
-
     def _compare(self, found: list[Found]) -> None:
-        known, check_filter = self._next, self._filter_changed
-        watch_mounts = self.removals.watches_mounts
+        """Merge a slice. Each file costs about 1 µs here, beside 4 for the stat and 2.5 for the row."""
+        known, stream, count = self._next, self._stream, self.known
+        check_all = self._filter_changed or self.removals.watches_mounts
         for path, status in found:
             while known is not None and known[0] < path:
                 self._miss(known)
-                self._advance()
-                known = self._next
+                known = next(stream, None)
+                count += 1
             if known is None or known[0] != path:
                 if self._root.takes(path):
                     self._offer(path, status)
@@ -106,12 +103,19 @@ class Reconciliation:
                 or identity.dev != status.st_dev
             ):
                 self._differs(known, status)
-            elif watch_mounts:
-                self.removals.met_elsewhere(path, identity.dev, status.st_dev)
-            if check_filter and not self._root.takes(path):
-                self._miss(known)
-            self._advance()
-            known = self._next
+            if check_all:
+                self._check(known, status)
+            known = next(stream, None)
+            count += 1
+        self._next, self.known = known, count
+
+    def _check(self, known: _Known, status: os.stat_result) -> None:
+        """What is asked of each known file that is met, where the filter is new or a mount is away."""
+        path, identity, _ = known
+        if self.removals.watches_mounts and identity.dev == status.st_dev:
+            self.removals.met_elsewhere(path, identity.dev, status.st_dev)
+        if self._filter_changed and not self._root.takes(path):
+            self._miss(known)
 
     def _differs(self, known: _Known, status: os.stat_result) -> None:
         """The path is known with another identity: other bytes, or the same file on a renumbered device."""

@@ -13,6 +13,9 @@ from deepdupe_daemon.model import display_path
 
 __all__ = ["Glance", "Root", "glance"]
 
+#: where a later version moves duplicates to; never looked into, whatever the configured globs say
+QUARANTINE = b".deepdupe-quarantine"
+
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -61,7 +64,7 @@ class Root:
 
     def __init__(self, config: RootConfig, settings: IntakeConfig, mounts: MountTable, pace: Pace, *, watch: bool):
         self.path = config.path_bytes
-        self.filter = config.path_filter(settings)
+        self._filter = config.path_filter(settings)
         self.fingerprint = _fingerprint(config, settings)
         self.pace = pace
         self.remote_devices = mounts.remote_devices(self.path)
@@ -91,12 +94,13 @@ class Root:
         return path[len(self.path) + 1 :]
 
     def takes(self, path: bytes) -> bool:
-        """Whether the filter admits this file."""
-        return self.filter.matches_file(self.relative(path))
+        """Whether this file is looked at: the filter admits it, and it does not lie in a quarantine."""
+        relpath = self.relative(path)
+        return QUARANTINE not in relpath.split(b"/")[:-1] and self._filter.matches_file(relpath)
 
-    def enters(self, path: bytes) -> bool:
-        """Whether the filter admits this directory."""
-        return self.filter.enters(self.relative(path))
+    def enters(self, relpath: bytes) -> bool:
+        """Whether the directory at this path relative to the root is walked and watched; those above it are."""
+        return not (relpath == QUARANTINE or relpath.endswith(b"/" + QUARANTINE)) and self._filter.enters(relpath)
 
 
 def _fingerprint(config: RootConfig, settings: IntakeConfig) -> str:

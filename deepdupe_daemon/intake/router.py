@@ -61,7 +61,7 @@ class Router:
         if mask & ears.WENT:
             self._watches.forget(path)
             self._went(root, path, now_s, tree=True)
-        if not mask & ears.CAME or not root.enters(path):
+        if not mask & ears.CAME or not root.enters(root.relative(path)):
             return
         try:
             status = self._parts.lookup.lstat(root.path, path)

@@ -94,10 +94,15 @@ class Shift:
         self._first_walks_ended_s: float | None = None
         self._first_walk_done = before.first_walk_done
         self._error = before.error
-        self._read_mounts()
-        self._hear(WalkReason.LOSS if restarted else WalkReason.START)
+        try:
+            self._read_mounts()
+            self._hear(WalkReason.LOSS if restarted else WalkReason.START)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
+        self._walks.close()
         self._mount_watch.close()
         if self._hearing is not None:
             self._hearing.close()

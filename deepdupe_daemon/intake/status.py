@@ -12,6 +12,7 @@ __all__ = ["IntakeStatus"]
 class IntakeStatus:
     """A moment of one lane, or of all of them. Frozen: each lane publishes a new one after every turn."""
 
+    alive: bool = True  # every lane's thread runs (or has not been started)
     armed: bool = False  # every directory that can be watched is watched; true for a mere scan
     walking: bool = False  # a walk is under way or waits its turn
     first_walk_done: bool = False  # every root that is there was walked once, and what that found has settled
@@ -32,6 +33,7 @@ class IntakeStatus:
         """All lanes as one."""
         lanes = list(parts)
         return cls(
+            alive=all(lane.alive for lane in lanes),
             armed=all(lane.armed for lane in lanes),
             walking=any(lane.walking for lane in lanes),
             first_walk_done=all(lane.first_walk_done for lane in lanes),

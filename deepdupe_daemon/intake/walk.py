@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 __all__ = ["Entered", "Found", "TreeWalk", "Unread"]
 
@@ -150,12 +151,14 @@ class TreeWalk:
         frame.names = iter(names)
         try:
             with os.scandir(self._fd_of(frame)) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        names.append(entry.name.encode(_ENCODING, "surrogateescape") + b"/")
-                    elif self._with_files and entry.is_file(follow_symlinks=False):
-                        names.append(entry.name.encode(_ENCODING, "surrogateescape"))
-                    if len(names) % _SLICE_ENTRIES == _SLICE_ENTRIES - 1:
+                while some := list(islice(entries, _SLICE_ENTRIES)):
+                    for entry in some:
+                        if entry.is_file(follow_symlinks=False):
+                            if self._with_files:
+                                names.append(entry.name.encode(_ENCODING, "surrogateescape"))
+                        elif entry.is_dir(follow_symlinks=False):
+                            names.append(entry.name.encode(_ENCODING, "surrogateescape") + b"/")
+                    if len(some) == _SLICE_ENTRIES:
                         yield []
         except OSError as error:
             self._trouble(frame.path, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from deepdupe_daemon.intake.job import WalkJob, WalkReason
 from deepdupe_daemon.intake.parts import Parts
@@ -17,7 +17,7 @@ _MOST_NEW = 10_000
 #: what `next` gives for steps that have ended: no time of the clock
 _DONE = float("-inf")
 
-_Steps = Iterator[float | None]
+_Steps = Generator[float | None, None, None]
 
 
 class _Run:
@@ -75,9 +75,9 @@ class Walks:
         """When a paused walk goes on, or None."""
         return min((due_s for due_s, _ in self._paused), default=None)
 
-    def errand(self, steps: _Steps) -> None:
+    def errand(self, steps: Iterator[float | None]) -> None:
         """Run something small soon, in slices."""
-        self._errands.append(_Run(steps, self._errands))
+        self._errands.append(_Run(_stoppable(steps), self._errands))
 
     def root(self, root: Root, reason: WalkReason) -> None:
         """Walk the whole root when its turn comes. One that waits already does for both, and keeps the reason told."""
@@ -103,7 +103,7 @@ class Walks:
             return
         job = WalkJob(self._parts, root, WalkReason.NEW, start=path)
         self._new_paths.add(path)
-        self._new.append(_Run(job.steps(), self._new, job))
+        self._new.append(_Run(_stoppable(job.steps()), self._new, job))
 
     def step(self, now_s: float) -> bool:
         """Run one slice; says whether there was one to run."""
@@ -125,6 +125,15 @@ class Walks:
                 self._paused.append((until_s, run))
         return True
 
+    def close(self) -> None:
+        """Give up every walk, and the directories that it holds open."""
+        for run in [*self._errands, *self._new, *self._whole, *(run for _, run in self._paused)]:
+            run.steps.close()
+
     def _to_the_end(self, job: WalkJob) -> _Steps:
         yield from job.steps()
         self._on_walked(job)
+
+
+def _stoppable(steps: Iterator[float | None]) -> _Steps:
+    yield from steps

@@ -288,3 +288,23 @@ def test_a_stop_before_the_file_settled_loses_nothing(ground: Ground) -> None:
     assert ground.known() == set()
     ground.start()
     ground.until_known("a.jpg")
+
+
+def test_a_quarantine_is_never_looked_into_whatever_the_globs_say(ground: Ground) -> None:
+    (ground.root / "d" / ".deepdupe-quarantine").mkdir(parents=True)
+    (ground.root / "d" / ".deepdupe-quarantine" / "a.jpg").write_bytes(b"x")
+    ground.start(exclude=())
+    (ground.root / "d" / ".deepdupe-quarantine" / "b.jpg").write_bytes(b"x")
+    (ground.root / "d" / "c.jpg").write_bytes(b"x")
+    ground.until_known("d/c.jpg")
+    ground.idle()
+    assert ground.known() == {"d/c.jpg"}
+
+
+def test_a_file_moved_into_quarantine_is_gone(ground: Ground) -> None:
+    (ground.root / "a.jpg").write_bytes(b"x")
+    (ground.root / "b.jpg").write_bytes(b"y")
+    ground.start()
+    (ground.root / ".deepdupe-quarantine").mkdir()
+    (ground.root / "a.jpg").rename(ground.root / ".deepdupe-quarantine" / "a.jpg")
+    ground.until_known("b.jpg")
