@@ -80,7 +80,7 @@ class _Host:
             counts = {each.name: self._probe(each.name) for each in self._client.list_collections()}
         except BaseException as error:  # its Rust core panics with a BaseException
             kind = _kind(error)
-            raise _RefusedError("torn" if kind == "failed" else kind, _text(error)) from error
+            raise _RefusedError(kind if kind in ("full", "unavailable") else "torn", _text(error)) from error
         self._rows = sum(counts.values())
         return {"counts": counts, "was_clean": was_clean}, b""
 

@@ -83,7 +83,7 @@ class Follower:
             self._store.open()
 
     def ensure(self, key: SpaceKey) -> bool:
-        """The space's collection is there and is what it should be. One that was made just now lacks every row."""
+        """The space's collection is there and is what it should be. One that is new or empty lacks every row."""
         try:
             ensured = self._store.ensure(key, self._ledger.space_generation(key.name))
         except StoreRefused as refused:
@@ -93,7 +93,7 @@ class Follower:
             return False
         if ensured is not None:
             created, rows = ensured
-            if created:
+            if created or not rows:
                 self._ledger.clear_stored(key.name)
             self._board.put_space(key.name, rows=rows)
         return True
