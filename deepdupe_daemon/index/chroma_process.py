@@ -15,7 +15,6 @@ import resource
 import select
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -307,4 +306,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # the store is closed; taking chromadb apart would only make the daemon wait
