@@ -7,10 +7,12 @@ they come in the midst of things.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import subprocess
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -126,6 +128,7 @@ def test_five_kills_lose_nothing_and_repeat_nothing(
         last = start()
         eventually(lambda: done(state_dir) == FILES, timeout_s=180, every_s=0.1)
         eventually(lambda: all_told(state_dir), timeout_s=30)
+        eventually(lambda: behind(state_dir) == 0, timeout_s=120, every_s=0.1)
         assert last.terminate(60) == 0, last.last_words()
         eventually(lambda: [pid for pid in orphans if os.path.exists(f"/proc/{pid}")] == [], timeout_s=60)
     finally:
@@ -145,8 +148,11 @@ def test_five_kills_lose_nothing_and_repeat_nothing(
         for space in ledger.spaces():
             ids = [int(i) for chunk, _ in ledger.vectors(space.name) for i in chunk]
             assert sorted(ids) == sorted(images), "each image has one vector"
+        digests = [image.digest for image in map(ledger.image, sorted(images)) if image is not None]
         judged = list(ledger.duplicates())
         assert ledger.unalerted(FILES) == []
+    stored = ids_in_chroma(state_dir, tmp_path / "chroma")
+    assert sorted(stored) == sorted(digest.hex()[:32] for digest in digests), "each image is in the collection once"
 
     duplicates = listed(state_dir, project_root)
     names = Counter(row["duplicate"] for row in duplicates)
@@ -161,6 +167,28 @@ def test_five_kills_lose_nothing_and_repeat_nothing(
     told = Counter(record["path"] for run in runs for record in run.records("duplicate-found"))
     assert set(names) <= set(told), "alerted at least once"
     assert max(told.values()) <= KILLS + 1
+
+
+def behind(state_dir: Path) -> int:
+    """Vectors that the collections lack."""
+    with Ledger.open(state_dir, SystemClock(), readonly=True) as ledger:
+        return sum(ledger.unstored_counts().values())
+
+
+def ids_in_chroma(state_dir: Path, copy: Path) -> list[str]:
+    """The ids in the newest generation of the one collection, read by another program from a copy of the store."""
+    code = (
+        "import sys, json, chromadb\n"
+        "client = chromadb.PersistentClient(sys.argv[1])\n"
+        "found = [client.get_collection(c.name, embedding_function=None) for c in client.list_collections()]\n"
+        "newest = max(found, key=lambda c: c.metadata['generation'])\n"
+        "print(json.dumps(newest.get(include=[])['ids']))"
+    )
+    shutil.copytree(state_dir / "chroma", copy)
+    done = subprocess.run([sys.executable, "-c", code, str(copy)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ids: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return ids
 
 
 def all_told(state_dir: Path) -> bool:
