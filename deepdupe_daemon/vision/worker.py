@@ -153,8 +153,8 @@ def main(arguments: list[str]) -> int:
     settings = line.receive()
     if settings is None:
         return 0
-    Limits(int(settings["memory_bytes"])).apply()
     formats = load_decoders()
+    Limits(int(settings["memory_bytes"])).apply()
     worker = Worker(line, slab_fd, settings)
     os.close(slab_fd)
     protections = lock_down(import_folders())

@@ -201,7 +201,6 @@ def _environment() -> dict[str, str]:
     ours = {
         "LANG": "C.UTF-8",
         "PYTHONPATH": os.pathsep.join(_import_path()),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",

@@ -16,16 +16,26 @@ from deepdupe_daemon.vision.decode.source import Source
 
 __all__ = ["FORMATS", "explain", "load_decoders", "open_header"]
 
-#: Formats with an unmistakable signature: when their decoder refuses, the file is a broken picture.
-_SIGNED = (
-    "JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "HEIF", "JXL", "JPEG2000", "ICO", "PSD", "QOI", "DDS", "SGI",
-    "ICNS", "BLP", "FTEX", "DCX", "SUN", "PIXAR", "MSP", "XVTHUMB", "XPM", "FITS",
-)  # fmt: skip
+#: Formats with an unmistakable signature, and their plug-ins: when the decoder refuses, the file is a broken picture.
+_SIGNED = {
+    "JPEG": "JpegImagePlugin", "PNG": "PngImagePlugin", "GIF": "GifImagePlugin", "WEBP": "WebPImagePlugin",
+    "TIFF": "TiffImagePlugin", "BMP": "BmpImagePlugin", "AVIF": "AvifImagePlugin", "HEIF": "", "JXL": "",
+    "JPEG2000": "Jpeg2KImagePlugin", "ICO": "IcoImagePlugin", "PSD": "PsdImagePlugin", "QOI": "QoiImagePlugin",
+    "DDS": "DdsImagePlugin", "SGI": "SgiImagePlugin", "ICNS": "IcnsImagePlugin", "BLP": "BlpImagePlugin",
+    "FTEX": "FtexImagePlugin", "DCX": "DcxImagePlugin", "SUN": "SunImagePlugin", "PIXAR": "PixarImagePlugin",
+    "MSP": "MspImagePlugin", "XVTHUMB": "XVThumbImagePlugin", "XPM": "XpmImagePlugin", "FITS": "FitsImagePlugin",
+}  # fmt: skip
 #: Formats that other bytes resemble by chance, text above all: when their decoder refuses, the file is no picture.
-_RESEMBLED = ("PPM", "PCX", "FLI", "GBR", "CUR", "XBM", "DIB", "IM", "TGA", "SPIDER")
+_RESEMBLED = {
+    "PPM": "PpmImagePlugin", "PCX": "PcxImagePlugin", "FLI": "FliImagePlugin", "GBR": "GbrImagePlugin",
+    "CUR": "CurImagePlugin", "XBM": "XbmImagePlugin", "DIB": "BmpImagePlugin", "IM": "ImImagePlugin",
+    "TGA": "TgaImagePlugin", "SPIDER": "SpiderImagePlugin",
+}  # fmt: skip
 #: Left out of what Pillow opens: EPS starts Ghostscript; WMF, BUFR, GRIB, HDF5 and MPEG are stubs; IPTC, IMT, MCIDAS
 #: and PCD have next to no signature and no photos.
 FORMATS = (*_SIGNED, *_RESEMBLED)
+#: what those import only when a file asks for it
+_LATE = ("MpoImagePlugin", "ImageCms", "ImagePalette")
 
 #: Signatures of pictures that nothing here decodes.
 _UNDECODED: tuple[tuple[int, bytes, str], ...] = (
@@ -53,17 +63,15 @@ def load_decoders() -> tuple[str, ...]:
 
     Decoders are kept to one thread each: the pool has a process a core.
     """
-    Image.init()
-    _silence_tiff_retries()
-    for load in (_load_heif, _load_jxl, _load_avif):
+    for module in dict.fromkeys([*_SIGNED.values(), *_RESEMBLED.values(), *_LATE]):
+        if module:
+            importlib.import_module(f"PIL.{module}")
+    for load in (_load_heif, _load_jxl, _single_thread_avif):
         load()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _silence_tiff_retries() -> None:
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    # our own limit is checked on the header; Pillow's guards what decoders open inside a file (an ICO's PNG)
+    # Pillow warns of large pictures and odd metadata: we have limits of our own, and refusals
     warnings.simplefilter("ignore")
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _load_heif() -> None:
@@ -81,11 +89,9 @@ def _load_jxl() -> None:
         return
 
 
-def _load_avif() -> None:
-    try:
-        from PIL import AvifImagePlugin
-    except ImportError:
-        return
+def _single_thread_avif() -> None:
+    from PIL import AvifImagePlugin
+
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
