@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deepdupe_daemon.intake.limits import out_of_watches
+from deepdupe_daemon.intake.parts import Parts
 from deepdupe_daemon.intake.root import Root
 from deepdupe_daemon.intake.walk import Entered, TreeWalk
-from deepdupe_daemon.intake.watches import WatchMap
 
 __all__ = ["Arming"]
 
@@ -18,18 +18,19 @@ class Arming:
     `refused` is the error of the kernel's limit where it was met, `refusals` how many directories are unwatched for it.
     """
 
-    def __init__(self, root: Root, watches: WatchMap | None) -> None:
+    def __init__(self, parts: Parts, root: Root) -> None:
         self.refused: OSError | None = None
         self.refusals = 0
+        self._parts = parts
         self._root = root
-        self._watches = watches
 
     def watch(self, entered: Entered) -> None:
         """Watch a directory that is about to be listed. Raises OSError for anything but a limit or a permission."""
-        if self._watches is None:
+        watches = self._parts.watches  # asked for each time: after a loss there are others
+        if watches is None:
             return
         try:
-            self._watches.watch(self._root, entered.path, entered.fd, entered.status)
+            watches.watch(self._root, entered.path, entered.fd, entered.status)
         except PermissionError:
             return  # the walk tells of a directory that may not be listed
         except OSError as error:
@@ -43,6 +44,6 @@ class Arming:
 
         It reads no more than names: 100,000 files in 1,000 directories take about 0.1 s.
         """
-        if self._watches is not None:
+        if self._parts.watches is not None:
             for _ in TreeWalk(self._root.path, self._root.enters, on_directory=self.watch, files=False):
                 yield

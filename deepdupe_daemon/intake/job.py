@@ -35,7 +35,7 @@ class WalkReason(Enum):
     BACK = ("return", True)
     MOUNTS = ("change of mounts", True)
     HEARD = ("watched again", True)
-    MORE = ("many removals", False)
+    MORE = ("more to do", False)
     NEW = ("new directory", False)
 
     def __init__(self, word: str, told: bool) -> None:
@@ -50,9 +50,9 @@ class WalkJob:
         self.root = root
         self.reason = reason
         self.start = root.path if start is None else start
-        self.again = False  # more files are missing than one walk keeps in mind
+        self.again = False  # not everything could be dealt with in one walk
         self._parts = parts
-        self._arming = Arming(root, parts.watches)
+        self._arming = Arming(parts, root)
         self._began_ns = 0
         self._began_s = 0.0
 
@@ -70,7 +70,7 @@ class WalkJob:
         if self.whole and not self._is_there():
             return
         if self.reason is WalkReason.BACK:
-            yield from Arming(self.root, self._parts.watches).steps()
+            yield from Arming(self._parts, self.root).steps()
         filter_changed = self.whole and self._remembered("filter") != self.root.fingerprint
         comparison = Reconciliation(
             self.root,
@@ -118,8 +118,8 @@ class WalkJob:
         live = self.reason is WalkReason.NEW or status.st_ctime_ns >= root.live_since_ns > 0
         if status.st_ctime_ns < parts.clock.now_ns() - round(quiet_s * 1e9) or len(path) >= _PATH_MAX:
             parts.deliveries.add_found(path, root.path, status, live=live)
-        else:
-            parts.settling.hint(path, root.path, parts.clock.monotonic_s(), closed=False, live=live)
+        elif not parts.settling.hint(path, root.path, parts.clock.monotonic_s(), closed=False, live=live):
+            self.again = True
 
     def _is_outage(self, comparison: Reconciliation) -> bool:
         """Whether the root went away meanwhile, or shows nothing where files are known."""
@@ -141,7 +141,7 @@ class WalkJob:
                 return  # the root was swapped under the walk: its check will see, and walk again
             yield from removals.judge(comparison.missing)
             yield from parts.deliveries.remove(removals.gone, whole_trees=removals.certain)
-        self.again = comparison.more_missing and bool(removals.gone)
+        self.again = self.again or comparison.walk.cut_short or (comparison.more_missing and bool(removals.gone))
         if self.whole:
             self._tell_withheld(removals.withheld)
 

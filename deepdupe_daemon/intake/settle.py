@@ -67,12 +67,13 @@ class Settling:
 
     @property
     def full(self) -> bool:
-        return len(self._files) >= self._most
+        """Whether there is no room for another file; those merely held open make room."""
+        return len(self) >= self._most
 
     def hint(self, path: bytes, root: bytes, now_s: float, *, closed: bool, live: bool) -> bool:
         """Something happened to `path`. False when there is no room to follow it: only a walk will find it then."""
         before = self._files.get(path)
-        if before is None and self.full and not self._forget_an_open_one():
+        if before is None and len(self._files) >= self._most and not self._forget_an_open_one():
             return False
         look = self._look(root, path)
         if look is None:

@@ -181,7 +181,7 @@ class Shift:
                 self._parts.tell(Notice(NoticeKind.WATCH_LIMIT, text, root.path))
 
     def _arm(self, root: Root) -> Iterator[None]:
-        yield from Arming(root, self._parts.watches).steps()
+        yield from Arming(self._parts, root).steps()
         self._unarmed -= 1
 
     def _listen(self, now_s: float) -> None:

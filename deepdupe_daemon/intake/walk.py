@@ -91,6 +91,7 @@ class TreeWalk:
         self.unread: list[Unread] = []  # the first of them
         self.unread_count = 0
         self.started = False  # whether the start could be opened
+        self.cut_short = False  # a very deep directory was moved while it was walked, and the way back was lost
         self._enters = enters
         self._on_directory = on_directory
         self._with_files = files
@@ -100,8 +101,7 @@ class TreeWalk:
     def __iter__(self) -> Iterator[list[Found]]:
         """Slices of files, sorted by path within and across slices; a slice may be empty.
 
-        Raises OSError when this process is out of descriptors or memory, or when a directory that the walk had to leave
-        for a while was moved meanwhile: the tree was not walked to its end then.
+        Raises OSError when this process is out of descriptors or memory.
         """
         try:
             if self._open_start():
@@ -214,21 +214,33 @@ class TreeWalk:
             self._on_directory(Entered(path, fd, status))
         if len(self._stack) > _HELD:
             outer = self._stack[-_HELD - 1]
-            assert outer.fd is not None
-            os.close(outer.fd)
-            outer.fd = None
+            if outer.fd is not None:
+                os.close(outer.fd)
+                outer.fd = None
         return True
 
     def _leave(self) -> None:
         frame = self._stack.pop()
         if self._stack and self._stack[-1].fd is None:
-            parent = self._stack[-1]
-            parent.fd = os.open(b"..", _OPEN, dir_fd=frame.fd)
-            status = os.fstat(parent.fd)
-            if (status.st_dev, status.st_ino) != parent.key:
-                raise OSError(errno.ESTALE, "a directory was moved while it was walked", os.fsdecode(parent.path))
+            self._reopen(self._stack[-1], frame)
         if frame.fd is not None:
             os.close(frame.fd)
+
+    def _reopen(self, parent: _Frame, child: _Frame) -> None:
+        """Open `parent` again, from below; where that is another directory by now the walk ends here."""
+        try:
+            fd = os.open(b"..", _OPEN, dir_fd=child.fd)
+        except OSError as error:
+            self._trouble(parent.path, error)
+            fd = None
+        if fd is not None:
+            status = os.fstat(fd)
+            if (status.st_dev, status.st_ino) == parent.key:
+                parent.fd = fd
+                return
+            os.close(fd)
+        self.cut_short = True
+        self._stack.clear()  # all further up are closed already
 
     @staticmethod
     def _fd_of(frame: _Frame) -> int:

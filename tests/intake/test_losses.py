@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from deepdupe_daemon.intake.departures import Departures
 from deepdupe_daemon.intake.inbox import Inbox
+from deepdupe_daemon.intake.reconcile import Reconciliation
 from deepdupe_daemon.intake.router import Router
+from deepdupe_daemon.intake.settle import Settling
 from tests.intake.conftest import Ground
 
 
@@ -147,6 +150,65 @@ def test_a_deaf_reader_is_found_out_by_the_canary(
         (ground.root / "a.jpg").write_bytes(b"x")
         ground.until(lambda: "events-lost" in ground.kinds())
     ground.until_known("a.jpg")
+
+
+def test_losses_in_the_middle_of_walks_leave_every_directory_heard(ground: Ground) -> None:
+    """A walk that runs while we listen anew sets its watches on the new ears."""
+    for index in range(1500):
+        (ground.root / f"d{index:04d}").mkdir()
+        (ground.root / f"d{index:04d}" / "old.jpg").touch()
+    intake = ground.start()
+    for _ in range(3):
+        intake.rescan()
+        _hearing(ground).inbox.lose()
+        ground.until(lambda: ground.status().walking)
+        ground.until(lambda: not ground.status().armed or not ground.status().walking)
+    ground.until(lambda: ground.status().armed and not ground.status().walking)
+    assert ground.status().watched_directories == 1501
+    assert "handler-error" not in ground.kinds()
+    for index in range(0, 1500, 100):
+        (ground.root / f"d{index:04d}" / "new.jpg").touch()
+    ground.until(lambda: len(ground.known()) == 1515)
+
+
+def test_more_files_than_can_be_followed_are_found_by_another_walk(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settling, "__init__", partialmethod(Settling.__init__, most=20))
+    for index in range(100):
+        (ground.root / f"{index}.jpg").touch()
+    ground.start(walked=False)
+    ground.until(lambda: len(ground.known()) == 100)
+    for index in range(100, 200):
+        (ground.root / f"{index}.jpg").touch()
+    ground.until(lambda: len(ground.known()) == 200)
+
+
+def test_more_departures_than_can_be_followed_are_found_by_a_walk(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Departures, "__init__", partialmethod(Departures.__init__, most=5))
+    for index in range(50):
+        (ground.root / f"{index}.jpg").touch()
+    ground.start()
+    ground.until(lambda: len(ground.known()) == 50)
+    for index in range(1, 50):
+        (ground.root / f"{index}.jpg").unlink()
+    ground.until_known("0.jpg")
+
+
+def test_more_missing_files_than_one_walk_keeps_in_mind_are_found_by_the_next(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reconciliation, "__init__", partialmethod(Reconciliation.__init__, most_missing=7))
+    for index in range(50):
+        (ground.root / f"{index}.jpg").touch()
+    ground.start()
+    ground.stop()
+    for index in range(1, 50):
+        (ground.root / f"{index}.jpg").unlink()
+    ground.start()
+    ground.until_known("0.jpg")
 
 
 def test_the_canary_leaves_a_quiet_house_in_peace(ground: Ground, tmp_path: Path) -> None:

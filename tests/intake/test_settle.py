@@ -212,6 +212,7 @@ def test_files_merely_held_open_make_room(photo: Path) -> None:
     assert settled(settling, 2.0) == ["a.jpg"]
     other = photo.with_name("b.jpg")
     other.write_bytes(b"x")
+    assert not settling.full
     assert hint(settling, other, 3.0)
     assert settled(settling, 5.0) == ["b.jpg"]
 

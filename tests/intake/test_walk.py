@@ -191,6 +191,49 @@ def test_trees_deeper_than_the_descriptors_it_holds(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def deep(root: bytes, levels: int, *, also: tuple[bytes, ...] = ()) -> None:
+    """`levels` directories one in the other, each with a file `f`, and at each level the directories `also`."""
+    fd = os.open(root, os.O_RDONLY)
+    for _ in range(levels):
+        for name in (b"m", *also):
+            os.mkdir(name, dir_fd=fd)
+            inner = os.open(name, os.O_RDONLY, dir_fd=fd)
+            os.close(os.open(b"f", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
+            os.close(inner)
+        inner = os.open(b"m", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(fd)
+
+
+def test_the_way_back_from_the_depth_leads_into_other_depths(tmp_path: Path) -> None:
+    root = os.fsencode(tmp_path)
+    deep(root, 150, also=(b"a", b"z"))
+    for name in (b"z/x", b"m/z/x"):
+        os.mkdir(root + b"/" + name)
+        deep(root + b"/" + name, 90)
+    found = names(TreeWalk(root, everywhere))
+    assert found == sorted(found)
+    assert len(found) == 3 * 150 + 2 * 90
+
+
+def test_a_deep_directory_that_moves_while_it_is_walked_ends_the_walk_and_says_so(tmp_path: Path) -> None:
+    root = os.fsencode(tmp_path)
+    deep(root, 100)
+    before = len(os.listdir("/proc/self/fd"))
+    moved = []
+
+    def move(entered: Entered) -> None:
+        if entered.path.count(b"/m") == 99 and not moved:
+            moved.append(True)
+            (tmp_path / "m" / "m" / "m").rename(tmp_path / "elsewhere")
+
+    walk = TreeWalk(root, everywhere, on_directory=move)
+    assert len(names(walk)) >= 97
+    assert walk.cut_short
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_an_abandoned_walk_closes_its_descriptors(tmp_path: Path) -> None:
     root = make(tmp_path, *(f"d{index}/{file}" for index in range(5) for file in range(300)))
     before = len(os.listdir("/proc/self/fd"))
