@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from deepdupe_daemon.model import InputSpec, U8Array
+from deepdupe_daemon.clock import SystemClock
+from deepdupe_daemon.config import DecoderConfig
+from deepdupe_daemon.model import FileIdentity, FileKey, InputSpec, U8Array
+from deepdupe_daemon.vision import DecoderPool
 
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -51,3 +56,44 @@ def reference_input(spec: InputSpec, picture: Image.Image) -> U8Array:
     resized = picture.resize((width, height), method)
     left, top = round((width - side) / 2), round((height - side) / 2)
     return np.asarray(resized.crop((left, top, left + side, top + side)))
+
+
+def photo_files(data_dir: Path, count: int) -> list[Path]:
+    """`count` plain RGB JPEG files spread over the evaluation images."""
+    entries = json.loads((data_dir / "manifest.json").read_text(encoding="utf-8"))
+    paths = [data_dir / entry["set"] / entry["path"] for entry in entries]
+    found: list[Path] = []
+    for path in [path for path in paths if path.suffix.lower() in (".jpg", ".jpeg")]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # broken files are there on purpose; they are left out below
+                with Image.open(path) as image:
+                    if image.mode == "RGB" and min(image.size) >= 64 and image.width * image.height < 2e7:
+                        image.load()
+                        found.append(path)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+    assert len(found) >= count
+    return found[:: len(found) // count][:count]
+
+
+def upright(path: Path) -> Image.Image:
+    """The picture as a reference path is given it: decoded in full by Pillow, turned as its EXIF says."""
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def seen_inputs(paths: Sequence[Path], spec: InputSpec) -> list[U8Array]:
+    """What the daemon's own decoding workers make of the files."""
+    pool = DecoderPool(DecoderConfig(workers=1), [spec], clock=SystemClock(), claim=lambda *_: True)
+    pool.start()
+    try:
+        futures = []
+        for number, path in enumerate(paths):
+            stat = path.lstat()
+            identity = FileIdentity(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            futures.append(pool.see(number, FileKey(os.fsencode(path), identity), live=False))
+        sightings = [future.result(120) for future in futures]
+    finally:
+        pool.stop(10)
+    return [sighting.inputs[spec] for sighting in sightings if sighting is not None]

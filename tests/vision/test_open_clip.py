@@ -27,7 +27,7 @@ from tests.vision.networks import (
     tiny_clip,
     tiny_clip_config,
 )
-from tests.vision.pictures import real_pictures, reference_input
+from tests.vision.pictures import photo_files, seen_inputs, upright
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -322,7 +322,7 @@ def preset_repo() -> str:
 
 
 def test_vit_b_32_from_the_cache_equals_open_clip_on_real_pictures(vit_b_32: tuple[Path, Path], data_dir: Path) -> None:
-    """The preset, its default tag, its true size: cosine to open_clip's transform + encode_image in fp32 and bf16."""
+    """The preset, its default tag and true size, files through a decoding worker; cosine to transform + encode_image."""
     cache, file = vit_b_32
     embedder = load(name="clip-vit-b-32", embedding="both", cache_dir=cache)
     dims = preset("clip-vit-b-32").dims
@@ -335,12 +335,13 @@ def test_vit_b_32_from_the_cache_equals_open_clip_on_real_pictures(vit_b_32: tup
         quick_gelu=True,
     ).eval()
     model.load_state_dict(open_clip.factory.load_state_dict(str(file)))
-    pictures = real_pictures(data_dir, 20)
+    photos = photo_files(data_dir, 8)
     transform = open_clip.image_transform(224, is_train=False, mean=CLIP_MEAN, std=CLIP_STD)
     with torch.inference_mode():
-        wanted = model.encode_image(torch.stack([transform(picture) for picture in pictures]), normalize=True).numpy()
-    batch = np.stack([reference_input(embedder.spec, picture) for picture in pictures])
-    rows = np.concatenate([embedder.embed(batch[at : at + 8])["clip-vit-b-32.final"] for at in range(0, 20, 8)])
+        stacked = torch.stack([transform(upright(path)) for path in photos])
+        wanted = model.encode_image(stacked, normalize=True).numpy()
+    batch = np.stack(seen_inputs(photos, embedder.spec))
+    rows = np.concatenate([embedder.embed(batch[at : at + 3])["clip-vit-b-32.final"] for at in range(0, 8, 3)])
     assert worst_cosine(rows, wanted) >= 0.9999
     reduced = load(name="clip-vit-b-32", embedding="both", cache_dir=cache, precision="bf16")
     assert worst_cosine(reduced.embed(batch)["clip-vit-b-32.final"], wanted) >= 0.999

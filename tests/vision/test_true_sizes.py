@@ -1,7 +1,8 @@
-"""Every preset's architecture at its true size, random weights, in the users' format, through the public path.
+"""Every preset's architecture at its true size, random weights, in the users' format, through the daemon's pipeline.
 
-Parity with the checkpoint's own reference path on real pictures: cosine >= 0.9999 in fp32; bf16 is printed. The
-default run takes the smallest with 8 pictures; nightly all with 100 (the 7B at 2 of 40 layers, H+ at 4 of 32).
+Files go through a decoding worker and the embedder; the checkpoint's own reference path opens them with Pillow. Cosine
+>= 0.9999 in fp32; bf16 is printed. The default run takes the smallest network with 4 photos; nightly all with 100 (the
+7B at 2 of 40 layers, H+ at 4 of 32).
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ import open_clip
 import pytest
 import torch
 import transformers
-from PIL import Image
 
 from deepdupe_daemon.config import ModelConfig
 from deepdupe_daemon.model import F32Array
 from deepdupe_daemon.vision import PRESETS, Embedder, load_embedder
 from deepdupe_daemon.vision.presets import IMAGENET_MEAN, IMAGENET_STD
 from tests.vision.networks import DINOV3_SIZES, save_dinov3, save_safetensors, save_torchscript
-from tests.vision.pictures import real_pictures, reference_input
+from tests.vision.pictures import photo_files, seen_inputs, upright
 
 SMALL = ("dinov3-vit-s-16",)
 ALL_DINOV3 = [name if name in SMALL else pytest.param(name, marks=pytest.mark.nightly) for name in DINOV3_SIZES]
@@ -32,28 +32,28 @@ def load(name: str, weights: Path, precision: str = "fp32", **options: object) -
 
 
 def count(request: pytest.FixtureRequest) -> int:
-    return 100 if request.node.get_closest_marker("nightly") else 8
+    return 100 if request.node.get_closest_marker("nightly") else 4
 
 
-def rows_of(embedder: Embedder, pictures: list[Image.Image]) -> dict[str, F32Array]:
-    batch = np.stack([reference_input(embedder.spec, picture) for picture in pictures])
+def rows_of(embedder: Embedder, photos: list[Path]) -> dict[str, F32Array]:
+    batch = np.stack(seen_inputs(photos, embedder.spec))
     parts = [embedder.embed(batch[at : at + 4]) for at in range(0, len(batch), 4)]
     return {space.embedding: np.concatenate([part[space.name] for part in parts]) for space in embedder.spaces}
 
 
-def compared(name: str, weights: Path, embedding: str, pictures: list[Image.Image], wanted: F32Array) -> None:
+def compared(name: str, weights: Path, embedding: str, photos: list[Path], wanted: F32Array) -> None:
     """fp32 within 0.9999 of the reference, bf16 within 0.999; both printed."""
     options = {"embedding": "both"} if embedding == "final" and "hidden" in PRESETS[name].dims else {}
     exact = load(name, weights, **options)
     assert {space.embedding: space.dim for space in exact.spaces} == {
         kind: dim for kind, dim in PRESETS[name].dims.items() if kind in {space.embedding for space in exact.spaces}
     }
-    fp32 = float((rows_of(exact, pictures)[embedding] * wanted).sum(axis=1).min())
+    fp32 = float((rows_of(exact, photos)[embedding] * wanted).sum(axis=1).min())
     exact.close()
-    few = pictures[:20]
+    few = photos[:20]
     reduced = load(name, weights, "bf16", **options)
     bf16 = float((rows_of(reduced, few)[embedding] * wanted[: len(few)]).sum(axis=1).min())
-    print(f"\n{name}: fp32 {fp32:.6f} over {len(pictures)} pictures, bf16 {bf16:.6f} over {len(few)}")
+    print(f"\n{name}: fp32 {fp32:.6f} over {len(photos)} photos, bf16 {bf16:.6f} over {len(few)}")
     assert fp32 >= 0.9999
     assert bf16 >= 0.999
 
@@ -61,7 +61,8 @@ def compared(name: str, weights: Path, embedding: str, pictures: list[Image.Imag
 @pytest.mark.parametrize("name", ALL_DINOV3)
 def test_dinov3(name: str, tmp_path: Path, data_dir: Path, request: pytest.FixtureRequest) -> None:
     folder = save_dinov3(name, tmp_path / "model")
-    pictures = real_pictures(data_dir, count(request))
+    photos = photo_files(data_dir, count(request))
+    pictures = [upright(path) for path in photos]
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     with torch.inference_mode():
@@ -71,7 +72,7 @@ def test_dinov3(name: str, tmp_path: Path, data_dir: Path, request: pytest.Fixtu
         ]
         wanted = torch.nn.functional.normalize(torch.cat(parts)).numpy()
     del model, parts
-    compared(name, folder, "pooler", pictures, wanted)
+    compared(name, folder, "pooler", photos, wanted)
 
 
 @pytest.mark.nightly
@@ -79,7 +80,8 @@ def test_clip_vit_l_14(tmp_path: Path, data_dir: Path, request: pytest.FixtureRe
     torch.manual_seed(0)
     model = open_clip.create_model("ViT-L-14", pretrained=None).eval()
     file = save_safetensors(model.state_dict(), tmp_path / "vit-l-14.safetensors")
-    pictures = real_pictures(data_dir, count(request))
+    photos = photo_files(data_dir, count(request))
+    pictures = [upright(path) for path in photos]
     transform = open_clip.image_transform(224, is_train=False)
     with torch.inference_mode():
         parts = [
@@ -88,7 +90,7 @@ def test_clip_vit_l_14(tmp_path: Path, data_dir: Path, request: pytest.FixtureRe
         ]
     wanted = torch.cat(parts).numpy()
     del model, parts
-    compared("clip-vit-l-14", file, "final", pictures, wanted)
+    compared("clip-vit-l-14", file, "final", photos, wanted)
 
 
 @pytest.mark.nightly
@@ -100,7 +102,8 @@ def test_sscd(tmp_path: Path, data_dir: Path, request: pytest.FixtureRequest) ->
     torch.manual_seed(0)
     model = torchvision.models.resnet50(weights=None, num_classes=512).eval()
     file = save_torchscript(model, torch.zeros(2, 3, 320, 320), tmp_path / "sscd.torchscript.pt")
-    pictures = real_pictures(data_dir, count(request))
+    photos = photo_files(data_dir, count(request))
+    pictures = [upright(path) for path in photos]
     transform = transforms.Compose(
         [
             transforms.Resize([320, 320]),
@@ -114,4 +117,4 @@ def test_sscd(tmp_path: Path, data_dir: Path, request: pytest.FixtureRequest) ->
             for at in range(0, len(pictures), 4)
         ]
         wanted = torch.nn.functional.normalize(torch.cat(parts)).numpy()
-    compared("sscd-disc-mixup", file, "final", pictures, wanted)
+    compared("sscd-disc-mixup", file, "final", photos, wanted)
