@@ -322,7 +322,7 @@ def preset_repo() -> str:
 
 
 def test_vit_b_32_from_the_cache_equals_open_clip_on_real_pictures(vit_b_32: tuple[Path, Path], data_dir: Path) -> None:
-    """The preset, its default tag and true size, files through a decoding worker; cosine to transform + encode_image."""
+    """The preset, its default tag and true size, files through a worker; cosine to transform + encode_image."""
     cache, file = vit_b_32
     embedder = load(name="clip-vit-b-32", embedding="both", cache_dir=cache)
     dims = preset("clip-vit-b-32").dims
