@@ -19,7 +19,7 @@ from deepdupe_daemon.model import FileState
 from tests.conftest import Eventually
 
 #: short, so that tests are quick; the ratio is that of the defaults
-SETTLE_S, CLOSE_SETTLE_S, CHECK_S = 0.4, 0.05, 0.2
+SETTLE_S, CLOSE_SETTLE_S, CHECK_S = 0.25, 0.05, 0.1
 
 
 class Ground:

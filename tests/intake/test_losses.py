@@ -57,6 +57,7 @@ def test_a_queue_that_overflowed_while_stopped_costs_no_file_and_is_told_once(
         (ground.root / f"{index}.jpg").touch()
     runner = Runner(ground, project_root)
     os.kill(runner.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, runner.pid, os.WSTOPPED)
     for index in range(queue + 10):  # one after the other, since an event equal to the last one is not queued again
         os.close(os.open(ground.root / f"{index % 300}.jpg", os.O_WRONLY))
     for index in range(300):
