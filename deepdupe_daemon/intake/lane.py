@@ -108,8 +108,9 @@ class Lane:
                 text = f"intake failed and starts over: {type(error).__name__}: {error}"
                 if self._status.walks > before.walks:
                     backoff_s = _FIRST_BACKOFF_S
+                if text != self._status.error:  # a disk that stays full is told of once
+                    self._on_notice(Notice(NoticeKind.HANDLER_ERROR, text))
                 self._status = replace(self._status, armed=False, error=text)
-                self._on_notice(Notice(NoticeKind.HANDLER_ERROR, text))
                 restarted = True
                 self._pause(backoff_s)
                 backoff_s = min(2 * backoff_s, _LAST_BACKOFF_S)

@@ -5,6 +5,7 @@ Each is a function that asserts; `test_outages.py` runs them.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -69,7 +70,7 @@ def bind_root_comes_and_goes(ground: Ground) -> None:
 
 def live_root_is_unmounted_and_mounted_again(ground: Ground) -> None:
     """While it is watched: the kernel ends the watches, and the empty mount point must not look like a deletion."""
-    wanted = plant(ground.elsewhere / "d", 300)
+    wanted = plant(ground.elsewhere / "d", int(os.environ.get("DEEPDUPE_SCENE_FILES", "300")))
     mount("--bind", ground.elsewhere, ground.root)
     ground.start()
     ground.index_all()

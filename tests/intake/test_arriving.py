@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.model import FileState
 from tests.intake.conftest import Ground
 
@@ -278,6 +279,24 @@ def test_two_roots_are_kept_apart(ground: Ground, tmp_path: Path) -> None:
     row = ground.row("b.jpg", other)
     assert row is not None
     assert row.root == os.fsencode(other)
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_wall_clock_that_jumps_delays_nothing(ground: Ground, hours: int) -> None:
+    """Files seem to be of tomorrow, or to have been quiet for a day; settling goes by the clock that never jumps."""
+
+    class Jumped(SystemClock):
+        def now_ns(self) -> int:
+            return super().now_ns() + hours * 3600 * 10**9
+
+    ground.clock = Jumped()
+    (ground.root / "a.jpg").write_bytes(b"x")
+    ground.start()
+    assert ground.known() == {"a.jpg"}
+    (ground.root / "b.jpg").write_bytes(b"x")
+    ground.until_known("a.jpg", "b.jpg")
+    (ground.root / "a.jpg").write_bytes(b"changed")
+    ground.until(lambda: (row := ground.row("a.jpg")) is not None and row.key.identity.size == 7)
 
 
 def test_a_stop_before_the_file_settled_loses_nothing(ground: Ground) -> None:

@@ -119,7 +119,9 @@ def test_a_ledger_that_fails_for_a_while_loses_nothing(ground: Ground) -> None:
     (ground.root / "a.jpg").write_bytes(b"x")
     ground.start()
     ground.until_known("a.jpg")
-    assert ground.kinds().count("handler-error") == 2
+    ground.until(lambda: "rescan-done" in ground.kinds())
+    assert ground.kinds() == ["handler-error", "rescan-done"], "told once, and when it was made good"
+    assert ground.status().error is None
 
 
 def test_a_reader_that_dies_is_replaced(ground: Ground) -> None:
