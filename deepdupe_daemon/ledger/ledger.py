@@ -47,6 +47,7 @@ class Ledger(Arrivals, Queue, Results, Switching, Judgements):
         database = Database(path)
         try:
             bring_up_to_date(database)
+            database.rows("PRAGMA journal_mode = WAL")  # a copy made by VACUUM INTO and put in place has lost it
         except BaseException:
             database.close()
             raise

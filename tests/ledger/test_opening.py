@@ -79,6 +79,16 @@ def test_what_was_written_is_there_when_opened_again(state_dir: Path, clock: Man
         assert ledger.meta("never") is None
 
 
+def test_a_restored_copy_serves_as_the_original_did(state_dir: Path, clock: ManualClock) -> None:
+    with Ledger.open(state_dir, clock) as ledger:
+        ledger.set_meta("a", "b")
+        ledger._db.run("VACUUM INTO ?", (str(state_dir / "copy"),))
+    os.replace(state_dir / "copy", state_dir / LEDGER_NAME)
+    with Ledger.open(state_dir, clock) as ledger:
+        assert ledger.meta("a") == "b"
+        assert ledger._db.rows("PRAGMA journal_mode") == [("wal",)]
+
+
 def test_a_state_dir_may_have_any_name(tmp_path: Path, clock: ManualClock) -> None:
     state_dir = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a?b#c %41 \xff\n"))
     with Ledger.open(state_dir, clock) as ledger:
