@@ -23,11 +23,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepdupe_daemon.intake.intake import Intake
     from deepdupe_daemon.intake.notice import Notice, NoticeKind
+    from deepdupe_daemon.intake.root import Strategy
     from deepdupe_daemon.intake.status import IntakeStatus
 
-__all__ = ["Intake", "IntakeStatus", "Notice", "NoticeKind"]
+__all__ = ["Intake", "IntakeStatus", "Notice", "NoticeKind", "Strategy"]
 
-_HOME = {"Intake": "intake", "IntakeStatus": "status", "Notice": "notice", "NoticeKind": "notice"}
+_HOME = {
+    "Intake": "intake",
+    "IntakeStatus": "status",
+    "Notice": "notice",
+    "NoticeKind": "notice",
+    "Strategy": "root",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -26,22 +26,22 @@ class Hearing:
         self.inbox = Inbox(wake)
         self._observer = Observer(self.inbox)
         self.watches = WatchMap(self._observer)
+        self.trouble: OSError | None = None  # why there is no proof of life, where one was asked for
         self._canary: Canary | None = None
         self._heard_s = now_s
         self._sang_s: float | None = None
         if canary_dir is not None:
             try:
                 self._canary = self._observer.canary(canary_dir)
-            except OSError:
-                self._observer.close()
-                raise
+            except OSError as error:
+                self.trouble = error
 
     def heard(self, now_s: float) -> None:
         """An event came."""
         self._heard_s = now_s
 
     def lost(self, now_s: float) -> str | None:
-        """Why events were or may have been lost since the last call, or None. Raises OSError from the canary's file."""
+        """Why events were or may have been lost since the last call, or None."""
         if not self._observer.alive:
             return "the thread that reads the kernel's events has died"
         if self.inbox.take_loss():
@@ -52,8 +52,13 @@ class Hearing:
         if self._canary is None or (self._sang_s is None and now_s < self._heard_s + _SILENCE_S):
             return None
         if self._sang_s is None:
-            self._canary.sing()
-            self._sang_s = now_s
+            try:
+                self._canary.sing()
+            except OSError as error:  # a full disk, or the folder was removed: that is not deafness
+                self.trouble = error
+                self._heard_s = now_s
+            else:
+                self._sang_s = now_s
         elif self._canary.answered:
             self._heard_s, self._sang_s = now_s, None
         elif now_s >= self._sang_s + _ANSWER_S:

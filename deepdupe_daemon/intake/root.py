@@ -5,18 +5,27 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 
 from deepdupe_daemon.config import IntakeConfig, RootConfig
 from deepdupe_daemon.intake.mounts import MountTable
 from deepdupe_daemon.intake.pace import Pace
 from deepdupe_daemon.model import display_path
 
-__all__ = ["Glance", "Root", "glance"]
+__all__ = ["Glance", "Root", "Strategy", "glance"]
 
 #: where a later version moves duplicates to; never looked into, whatever the configured globs say
 QUARANTINE = b".deepdupe-quarantine"
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Strategy(StrEnum):
+    """How a root is kept in view."""
+
+    AUTO = "auto"  # events; and walks at adaptive intervals where a network or FUSE file system is part of the root
+    EVENTS = "events"  # events whatever the file system, and walks at the configured interval
+    WALKS = "walks"  # walks at adaptive intervals alone: no watch is used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +71,23 @@ class Root:
         next_walk_s: monotonic; None while a walk is under way or waits
     """
 
-    def __init__(self, config: RootConfig, settings: IntakeConfig, mounts: MountTable, pace: Pace, *, watch: bool):
+    def __init__(
+        self,
+        config: RootConfig,
+        settings: IntakeConfig,
+        mounts: MountTable,
+        pace: Pace,
+        *,
+        watch: bool,
+        strategy: Strategy = Strategy.AUTO,
+    ) -> None:
         self.path = config.path_bytes
         self._filter = config.path_filter(settings)
         self.fingerprint = _fingerprint(config, settings)
         self.pace = pace
         self.remote_devices = mounts.remote_devices(self.path)
-        self.watch = watch
+        self.strategy = strategy
+        self.watch = watch and strategy is not Strategy.WALKS
         self.key: tuple[int, int] | None = None
         self.offline: str | None = None
         self.withheld = 0
@@ -87,7 +106,9 @@ class Root:
     @property
     def polling(self) -> bool:
         """Whether events do not tell all that happens here, so that walks must."""
-        return bool(self.remote_devices) or self.short_of_watches
+        if self.strategy is Strategy.AUTO:
+            return bool(self.remote_devices) or self.short_of_watches
+        return self.strategy is Strategy.WALKS or self.short_of_watches
 
     def relative(self, path: bytes) -> bytes:
         """`path`, which is the root or lies below it, as the filter wants it."""

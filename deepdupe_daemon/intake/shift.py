@@ -66,6 +66,7 @@ class Shift:
         self._watch = watch
         self._canary_dir = canary_dir
         self._check_s = check_s
+        self._canary_told = False
         self._hearing: Hearing | None = None
         self._router: Router | None = None
         self._mount_watch = MountWatch()
@@ -175,7 +176,7 @@ class Shift:
 
     def _cannot_hear(self, error: OSError) -> None:
         for root in self._parts.roots:
-            if not root.short_of_watches:
+            if root.watch and not root.short_of_watches:
                 root.short_of_watches = True
                 text = limit_text(root.shown, error, watched=0, directories=1, every_s=root.pace.polling_s)
                 self._parts.tell(Notice(NoticeKind.WATCH_LIMIT, text, root.path))
@@ -268,6 +269,7 @@ class Shift:
         if self._watch and self._hearing is None and not any(self._walks.waits(root) for root in self._parts.roots):
             self._hear(WalkReason.HEARD)
         self._tell_troubles(now_s)
+        self._tell_canary()
 
     def _check_root(self, root: Root) -> None:
         """Whether the root is still the directory that it was."""
@@ -313,6 +315,13 @@ class Shift:
             text = f"cannot be looked at: {display_path(path)}{others}: {error.strerror}; a walk will try again"
             self._parts.tell(Notice(NoticeKind.UNREADABLE, text, None, path, {"unread": len(troubles)}))
             troubles.clear()
+
+    def _tell_canary(self) -> None:
+        trouble = None if self._hearing is None else self._hearing.trouble
+        if trouble is not None and not self._canary_told:
+            self._canary_told = True
+            text = f"whether the kernel's events arrive cannot be tested: {trouble.strerror}"
+            self._parts.tell(Notice(NoticeKind.HANDLER_ERROR, text, None, self._canary_dir))
 
     def _idle_s(self) -> float:
         hearing = self._hearing

@@ -42,7 +42,7 @@ class Ground:
     def start(self, *roots: Path, walked: bool = True, watch: bool = True, **settings: Any) -> Intake:
         """Start intake over `roots` (by default `root`) and wait until it has walked them."""
         chosen = {"settle_s": SETTLE_S, "close_settle_s": CLOSE_SETTLE_S, **settings}
-        extra = {key: chosen.pop(key) for key in ("canary_dir", "poll_floor_s") if key in chosen}
+        extra = {key: chosen.pop(key) for key in ("canary_dir", "poll_floor_s", "strategies") if key in chosen}
         extra["check_s"] = CHECK_S
         root_settings = {key: chosen.pop(key) for key in ("root_exclude",) if key in chosen}
         configs = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,6 +223,24 @@ def test_the_canary_leaves_a_quiet_house_in_peace(ground: Ground, tmp_path: Path
     ground.until_known("a.jpg")
     assert ground.kinds() == []
     assert list(canary.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["from the start", "later"])
+def test_a_canary_without_its_folder_is_told_of_and_nothing_else_suffers(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr("deepdupe_daemon.intake.hearing._SILENCE_S", 0.1)
+    canary = tmp_path / "canary"
+    if missing == "later":
+        canary.mkdir()
+    ground.start(canary_dir=canary)
+    if missing == "later":
+        shutil.rmtree(canary)
+    ground.until(lambda: ground.notices)
+    (ground.root / "a.jpg").write_bytes(b"x")
+    ground.until_known("a.jpg")
+    assert ground.kinds() == ["handler-error"]
+    assert ground.notices[0].path == bytes(canary)
 
 
 def test_without_enough_watches_it_runs_on_walks_and_names_the_limit(ground: Ground, project_root: Path) -> None:

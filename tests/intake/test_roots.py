@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
+import pytest
+
+from deepdupe_daemon.config import IntakeConfig, RootConfig
+from deepdupe_daemon.intake import Strategy
+from deepdupe_daemon.intake.mounts import MountTable
+from deepdupe_daemon.intake.pace import Pace
+from deepdupe_daemon.intake.root import Root
 from deepdupe_daemon.model import FileState
 from tests.intake.conftest import Ground
 
@@ -128,3 +136,35 @@ def test_one_root_offline_leaves_the_other_at_work(ground: Ground) -> None:
     (ground.elsewhere / "a.jpg").write_bytes(b"x")
     ground.until(lambda: ground.known(ground.elsewhere) == {"a.jpg"})
     assert ground.known() == set(SOME)
+
+
+def test_a_root_kept_in_view_by_walks_uses_no_watch_and_misses_nothing(ground: Ground) -> None:
+    ground.start(ground.root, ground.elsewhere, strategies={bytes(ground.root): Strategy.WALKS}, poll_floor_s=0.1)
+    assert ground.status().watched_directories == 1, "that of the other root"
+    (ground.root / "d").mkdir()
+    (ground.root / "d" / "a.jpg").write_bytes(b"x")
+    ground.until_known("d/a.jpg")
+    (ground.root / "d" / "a.jpg").unlink()
+    (ground.root / "b.jpg").write_bytes(b"x")
+    ground.until_known("b.jpg")
+    row = ground.row("b.jpg")
+    assert row is not None
+    assert row.live, "it came after the first walk"
+    assert ground.status().events == 0
+
+
+@pytest.mark.parametrize(
+    ("strategy", "remote", "short", "polling"),
+    [
+        (Strategy.AUTO, False, False, False), (Strategy.AUTO, True, False, True), (Strategy.AUTO, False, True, True),
+        (Strategy.EVENTS, True, False, False), (Strategy.EVENTS, False, True, True),
+        (Strategy.WALKS, False, False, True),
+    ],
+)  # fmt: skip
+def test_when_walks_must_tell_what_events_do_not(
+    tmp_path: Path, strategy: Strategy, remote: bool, short: bool, polling: bool
+) -> None:
+    root = Root(RootConfig(path=tmp_path), IntakeConfig(), MountTable([]), Pace(1, 1), watch=True, strategy=strategy)
+    root.remote_devices = frozenset({7} if remote else {})
+    root.short_of_watches = short
+    assert root.polling is polling
