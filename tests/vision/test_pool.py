@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -84,8 +87,6 @@ def kind_of(pool: DecoderPool, key: FileKey) -> str:
 
 
 def test_a_sighting_holds_everything(make_pool: MakePool, picture: Path) -> None:
-    import hashlib
-
     sighting = make_pool().see(7, key_of(picture), live=True).result(PATIENCE_S)
     assert sighting is not None
     assert sighting.key == key_of(picture)
@@ -366,8 +367,6 @@ def test_more_workers_start_only_when_there_is_work_for_them(
 
 
 def sha256(path: Path) -> bytes:
-    import hashlib
-
     return hashlib.sha256(path.read_bytes()).digest()
 
 
@@ -413,9 +412,6 @@ def test_stop_does_not_wait_for_a_worker_that_hangs(make_pool: MakePool, picture
 
 def test_no_worker_outlives_its_parent(tmp_path: Path, picture: Path, eventually: Eventually) -> None:
     """Not even one that is killed: the kernel takes its workers along."""
-    import subprocess
-    import sys
-
     script = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
@@ -435,17 +431,24 @@ input()
     assert eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
 
 
-def test_a_pool_that_cannot_start_workers_says_why(tmp_path: Path, picture: Path) -> None:
-    config = DecoderConfig.model_construct(
-        workers=1, timeout_s=10.0, max_pixels=10**8, memory_bytes=1 << 20, recycle_after=10
-    )
-    pool = DecoderPool(config, SPECS, clock=ManualClock(), claim=always)  # pauses between tries take no time
+@pytest.mark.parametrize(("interpreter", "said"), [("/nonexistent/python", "No such file"), ("/bin/false", "exit 1")])
+def test_a_pool_that_cannot_start_workers_says_why(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, interpreter: str, said: str
+) -> None:
+    """And fails its files for the moment only, and works again once the fault is mended."""
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", interpreter)
+    # pauses between tries take no time
+    pool = DecoderPool(DecoderConfig(workers=1), SPECS, clock=ManualClock(), claim=always)
     pool.start()
     try:
-        with pytest.raises(FileFailed) as failure:
+        with pytest.raises(FileFailed, match=said) as failure:
             pool.see(1, key_of(picture), live=True).result(PATIENCE_S)
         assert (failure.value.kind, failure.value.retry) == ("no-worker", True)
-        assert pool.status().trouble
+        assert said in pool.status().trouble
+        monkeypatch.setattr(sys, "executable", python)
+        assert pool.see(1, key_of(picture), live=True).result(PATIENCE_S) is not None
+        assert pool.status().trouble == ""
     finally:
         pool.stop(5.0)
 
