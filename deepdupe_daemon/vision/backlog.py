@@ -45,6 +45,7 @@ class Backlog:
         self._condition = threading.Condition()
         self._heap: list[Task] = []
         self._numbers = itertools.count()
+        self._waiting = 0
         self._warm_waiting = 0
         self._closed = False
 
@@ -61,6 +62,7 @@ class Backlog:
     def take(self, *, warm: bool, timeout_s: float | None) -> Task | None:
         """The next task for a thread whose worker runs (`warm`) or does not; None after `timeout_s`, or once closed."""
         with self._condition:
+            self._waiting += 1
             self._warm_waiting += warm
             try:
                 self._condition.wait_for(
@@ -70,6 +72,7 @@ class Backlog:
                     return None
                 return heapq.heappop(self._heap)
             finally:
+                self._waiting -= 1
                 self._warm_waiting -= warm
 
     def close(self) -> list[Task]:
@@ -79,6 +82,12 @@ class Backlog:
             left, self._heap = self._heap, []
             self._condition.notify_all()
         return left
+
+    @property
+    def waiting(self) -> int:
+        """Threads that wait for a task."""
+        with self._condition:
+            return self._waiting
 
     @property
     def closed(self) -> bool:

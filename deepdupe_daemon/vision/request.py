@@ -27,7 +27,7 @@ __all__ = ["Claim", "CompareRequest", "PixelRequest", "SeeRequest"]
 
 #: whether bytes of this digest, found in this file, are to be decoded
 Claim = Callable[[int, FileKey, bytes], bool]
-_VARIANTS = 8
+_VARIANTS, _HASH_BYTES = 8, 32
 _Result = TypeVar("_Result")
 
 
@@ -76,10 +76,8 @@ class SeeRequest:
         return wanted
 
     def _sighting(self, answer: Mapping[str, Any], digest: bytes, worker: WorkerProcess) -> Sighting:
-        variants = answer.get("variants")
-        if not isinstance(variants, list) or len(variants) != _VARIANTS:
-            raise Garbled("no variants")
-        hashes = tuple(digest_from_wire(variant) for variant in variants)
+        joined = digest_from_wire(answer.get("variants"), _VARIANTS * _HASH_BYTES)
+        hashes = tuple(joined[at : at + _HASH_BYTES] for at in range(0, len(joined), _HASH_BYTES))
         return Sighting(
             key=self._key,
             digest=digest,

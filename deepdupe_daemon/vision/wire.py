@@ -34,6 +34,9 @@ _MAX_FDS = 2
 _MAX_TEXT = 400
 _MAX_SIDE_PX = 1 << 31
 
+#: the kernel's word that a packet, or the files beside it, did not fit
+_CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+
 Message = dict[str, Any]
 
 
@@ -46,6 +49,9 @@ class Line:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        # poll, not select: a service may hold more than 1,024 files
+        self._poll = select.poll()
+        self._poll.register(end, select.POLLIN)
 
     def send(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         """Raises OSError where the other end is gone."""
@@ -65,12 +71,8 @@ class Line:
 
     def receive_with_files(self, timeout_s: float | None = None) -> tuple[Message | None, list[int]]:
         """`receive`, and the files that came along, which are the caller's to close."""
-        if timeout_s is not None:
-            # poll, not select: a service may hold more than 1,024 files
-            poll = select.poll()
-            poll.register(self._end, select.POLLIN)
-            if not poll.poll(max(0.0, timeout_s) * 1000):
-                raise TimeoutError
+        if timeout_s is not None and not self._poll.poll(max(0.0, timeout_s) * 1000):
+            raise TimeoutError
         packet, fds, flags, _address = socket.recv_fds(self._end, MAX_MESSAGE_BYTES, _MAX_FDS)
         try:
             return _parsed(packet, flags), fds
@@ -84,12 +86,12 @@ class Line:
 
 
 def _parsed(packet: bytes, flags: int) -> Message | None:
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if flags & _CUT:
         raise Garbled("a message that is too long")
     if not packet:
         return None
     try:
-        message = json.loads(packet)
+        message = json.loads(packet.decode())
     except (ValueError, RecursionError) as error:
         raise Garbled(f"no message: {error}") from error
     if not isinstance(message, dict):

@@ -98,7 +98,7 @@ class Worker:
         return {
             "facts": facts_to_wire(seen.facts),
             "quality": seen.pdq.quality,
-            "variants": [variant.hex() for variant in seen.variants],
+            "variants": b"".join(seen.variants).hex(),
         }
 
     def _pixels(self, request: Mapping[str, Any], files: list[int]) -> Mapping[str, Any]:

@@ -172,8 +172,10 @@ class WorkerProcess:
             ready = self._line.receive(_START_TIMEOUT_S)
         except TimeoutError as error:
             raise WorkerUnavailable("a decoding worker did not start in time") from error
-        except (OSError, Garbled) as error:
+        except Garbled as error:
             raise WorkerUnavailable(f"a decoding worker did not start: {error}") from error
+        except OSError:
+            ready = None  # it ended before it read the greeting
         if ready is None:
             raise WorkerUnavailable(f"a decoding worker did not start: {self._last_words()}")
         self.formats = tuple(text_from_wire(name, 16) for name in ready["ready"])

@@ -17,9 +17,8 @@ def _nothing(_worker: object) -> None:
 
 def test_most_urgent_first_then_first_come() -> None:
     backlog = Backlog()
-    futures = [
-        backlog.put(urgency, _nothing) for urgency in (Urgency.BACKFILL, Urgency.LIVE, Urgency.PROOF, Urgency.LIVE)
-    ]
+    urgencies = (Urgency.BACKFILL, Urgency.LIVE, Urgency.PROOF, Urgency.LIVE)
+    futures = [backlog.put(urgency, _nothing) for urgency in urgencies]
     taken = [backlog.take(warm=True, timeout_s=1) for _ in futures]
     assert [futures.index(task.future) for task in taken if task is not None] == [2, 1, 3, 0]
     assert len(backlog) == 0

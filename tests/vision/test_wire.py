@@ -47,6 +47,7 @@ facts = st.builds(
         tag_count=st.integers(0, 65535),
     ),
 )
+NAMES = [*facts_to_wire(ImageFacts(1, 1, "PNG", "RGB")), "exif.make", "exif.tag_count", "exif.exposure_time_s"]
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -67,10 +68,8 @@ def test_facts_arrive_as_they_were(value: ImageFacts) -> None:
     assert facts_from_wire(json.loads(json.dumps(facts_to_wire(value)))) == value
 
 
-@settings(max_examples=300)
-@given(
-    facts, st.sampled_from([*facts_to_wire(ImageFacts(1, 1, "PNG", "RGB")), "exif.make", "exif.tag_count"]), anything
-)
+@settings(max_examples=150)
+@given(facts, st.sampled_from(NAMES), anything)
 def test_a_wrong_value_anywhere_is_found_or_is_within_range(value: ImageFacts, name: str, wrong: Any) -> None:
     raw = facts_to_wire(value)
     outer, _, inner = name.partition(".")
@@ -180,9 +179,6 @@ def test_silence_is_a_timeout_and_hanging_up_is_the_end(ends: tuple[socket.socke
 
 
 def test_specs_cross_the_line() -> None:
-    for spec in (
-        InputSpec(),
-        InputSpec(kind="pdq"),
-        InputSpec(side_px=518, fit="squash", filter="bilinear", resize_px=600),
-    ):
+    squash = InputSpec(side_px=518, fit="squash", filter="bilinear", resize_px=600)
+    for spec in (InputSpec(), InputSpec(kind="pdq"), squash):
         assert spec_from_wire(json.loads(json.dumps(spec_to_wire(spec)))) == spec
