@@ -141,8 +141,8 @@ class InputSpec:
     """What a model wants to be fed, as far as a decoding worker is concerned.
 
     `pdq`: the 32 hash bytes. `picture`: (side_px, side_px, 3) uint8 RGB, resized with `filter` either so that the
-    shorter side fits and then centre-cropped (`crop`), or squashed to the square (`squash`). `resize_px` is the size of the
-    shorter side before the crop, where it is not `side_px`. Mean, std and dtype are applied on the device.
+    shorter side fits and then centre-cropped (`crop`), or squashed to the square (`squash`). `resize_px` is the size
+    of the shorter side before the crop, where it is not `side_px`. Mean, std and dtype are applied on the device.
     """
 
     kind: Literal["pdq", "picture"] = "picture"

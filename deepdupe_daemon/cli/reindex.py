@@ -63,7 +63,7 @@ def reindex(
         if not result.complete:
             raise typer.Exit(UNFINISHED)
     if drop_old:
-        for alias in drop_old_spaces(found, clock=shell.clock):
+        for alias in drop_old_spaces(found, clock=shell.clock, environ=shell.environ):
             shell.json({"kind": "dropped", "space": alias}) if as_json else shell.line(f"dropped {alias}")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepdupe_daemon.index.dropping import drop_collections
     from deepdupe_daemon.index.exact import ExactIndex
     from deepdupe_daemon.index.halfrows import HalfRows
     from deepdupe_daemon.index.scorer import HostScorer, Scorer, Shelf
@@ -30,6 +31,7 @@ __all__ = [
     "StoreNotice",
     "WriterState",
     "WriterStatus",
+    "drop_collections",
 ]
 
 _HOME = {
@@ -39,6 +41,7 @@ _HOME = {
     "HostScorer": "scorer",
     "Scorer": "scorer",
     "Shelf": "scorer",
+    "drop_collections": "dropping",
 }
 
 

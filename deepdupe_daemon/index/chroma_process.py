@@ -120,6 +120,13 @@ class _Host:
         self._collections[ask["name"]].delete(ids=ask["ids"])
         return {}, b""
 
+    def forget(self, ask: Message, _payload: bytes) -> tuple[Message, bytes]:
+        """Delete a whole collection; one that is not there is no error. Chroma leaves its folder on the disk."""
+        there = ask["name"] in {each.name for each in self._client.list_collections()}
+        if there:
+            self._client.delete_collection(ask["name"])
+        return {"there": there}, b""
+
     def count(self, ask: Message, _payload: bytes) -> tuple[Message, bytes]:
         return {"count": self._collections[ask["name"]].count()}, b""
 
@@ -284,6 +291,7 @@ def main() -> int:
         "collection": host.collection,
         "upsert": host.upsert,
         "delete": host.delete,
+        "forget": host.forget,
         "count": host.count,
         "query": host.query,
         "read": host.read,

@@ -112,6 +112,10 @@ class Store:
         """Delete rows; ids that are not there are no error."""
         self._ask({"op": "delete", "name": self._name(space), "ids": ids})
 
+    def drop_collection(self, name: str) -> bool:
+        """Delete a whole collection by Chroma's name for it. Says whether it was there."""
+        return bool(self._ask({"op": "forget", "name": name})[0]["there"])
+
     def count(self, space: str) -> int:
         return int(self._ask({"op": "count", "name": self._name(space)})[0]["count"])
 

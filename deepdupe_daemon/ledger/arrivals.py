@@ -13,6 +13,7 @@ from deepdupe_daemon.model import Arrival, FileIdentity
 __all__ = ["Arrivals"]
 
 _LOOKUP_PATHS = 200
+_GONE = "was = CASE state WHEN 'gone' THEN was ELSE state END, state = 'gone', lacks_vectors = 0"
 _HOLDER = "file_id, path, dev, ino, size, mtime_ns, state, was, image_id, live, retry_at_ns, root_length, former"
 
 
@@ -72,14 +73,13 @@ class Arrivals(Files):
         if not self._db.one(f"SELECT 1 FROM files WHERE {there}", (path,)):
             return 0
         with self._db.writing():
-            return self._db.run(f"UPDATE files SET was = state, state = 'gone' WHERE {there}", (path,))
+            return self._db.run(f"UPDATE files SET {_GONE} WHERE {there}", (path,))
 
     def note_gone_tree(self, prefix: bytes) -> int:
         """No file below `prefix` is there any longer; says how many there were."""
         with self._db.writing():
             return self._db.run(
-                "UPDATE files SET was = state, state = 'gone'"
-                " WHERE path >= ? AND path < ? AND former = 0 AND state <> 'gone'",
+                f"UPDATE files SET {_GONE} WHERE path >= ? AND path < ? AND former = 0 AND state <> 'gone'",
                 tree_range(prefix),
             )
 
@@ -181,8 +181,7 @@ class Arrivals(Files):
     def _displace(self, row: _Row) -> None:
         """Another file was moved over this one's path: it is gone, and kept as history beside the new holder."""
         self._db.run(
-            "UPDATE files SET was = CASE state WHEN 'gone' THEN was ELSE state END, state = 'gone', former = file_id"
-            " WHERE file_id = ?",
+            f"UPDATE files SET {_GONE}, former = file_id WHERE file_id = ?",
             (row.file_id,),
         )
 
@@ -195,8 +194,8 @@ class Arrivals(Files):
         )
         self._db.run(
             "UPDATE files SET root_length = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, state = 'pending', was = NULL,"
-            " image_id = NULL, live = ?, attempts = 0, error_kind = NULL, error = NULL, retry_at_ns = NULL,"
-            " arrived_at_ns = ? WHERE file_id = ?",
+            " image_id = NULL, lacks_vectors = 0, live = ?, attempts = 0, error_kind = NULL, error = NULL,"
+            " retry_at_ns = NULL, arrived_at_ns = ? WHERE file_id = ?",
             (root_length, *identity_columns(arrival.key.identity), int(arrival.live), now_ns, row.file_id),
         )
         return Noted.PENDING

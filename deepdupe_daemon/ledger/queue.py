@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from deepdupe_daemon.ledger.files import FILE_COLUMNS, Files, file_row
 from deepdupe_daemon.ledger.rows import FileRow
@@ -20,15 +21,22 @@ class Queue(Files):
     def take_pending(self, limit: int, *, after: Collection[int] = ()) -> list[FileRow]:
         """Up to `limit` files to be seen, but those in `after`: live ones first, then in order of discovery.
 
-        Failed files whose `retry_at_ns` has come become pending here.
+        Failed files whose `retry_at_ns` has come become pending here. Last come files that are known and lack a vector
+        in a space that came later (`requeue_missing`): they stay in their state, seen or indexed, until they are seen.
         """
         self._retry_due()
-        sql = "SELECT file_id FROM files WHERE state = 'pending' ORDER BY live DESC, file_id LIMIT ?"
-        return self._take(sql, limit, after)
+        rows = self._take(
+            "SELECT file_id FROM files WHERE state = 'pending' ORDER BY live DESC, file_id LIMIT ?", limit, after
+        )
+        if len(rows) < limit:
+            lacking = "SELECT file_id FROM files WHERE lacks_vectors = 1 ORDER BY file_id LIMIT ?"
+            rows += [replace(row, live=False) for row in self._take(lacking, limit - len(rows), after)]
+        return rows
 
     def take_seen(self, limit: int, *, after: Collection[int] = ()) -> list[FileRow]:
         """Up to `limit` files whose vectors are committed and which wait to be judged, in order of discovery."""
-        return self._take("SELECT file_id FROM files WHERE state = 'seen' ORDER BY file_id LIMIT ?", limit, after)
+        sql = "SELECT file_id FROM files WHERE state = 'seen' AND lacks_vectors = 0 ORDER BY file_id LIMIT ?"
+        return self._take(sql, limit, after)
 
     def counts(self) -> dict[FileState, int]:
         """How many files are in each state; a state without files has 0. Costs the same for any number of files."""
@@ -36,9 +44,10 @@ class Queue(Files):
         return {FileState(state): files for state, files in rows}
 
     def pending_counts(self) -> tuple[int, int]:
-        """Pending files as (live, backfill)."""
+        """Files that `take_pending` would give, as (live, backfill)."""
         rows: dict[int, int] = dict(self._db.rows("SELECT live, files FROM tally WHERE state = 'pending'"))
-        return rows[1], rows[0]
+        lacking = self._db.rows("SELECT count(*) FROM files WHERE lacks_vectors = 1")[0][0]
+        return rows[1], rows[0] + lacking
 
     def _retry_due(self) -> None:
         due = "state = 'failed' AND retry_at_ns IS NOT NULL AND retry_at_ns <= ?"

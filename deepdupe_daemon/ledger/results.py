@@ -24,8 +24,8 @@ class Results(Spaces, Images):
 
         None for a file that changed meanwhile: nothing of it was kept, and it is pending. A file that went meanwhile
         keeps its image, so that its return costs nothing. Repeating a record changes nothing; one that adds a vector in
-        another space makes the file wait for judgement again. Raises StateError, LookupError for an unknown space,
-        ValueError for a vector of another dimension.
+        another space makes every file with these bytes wait for judgement again. Raises StateError, LookupError for an
+        unknown space, ValueError for a vector of another dimension.
         """
         if not batch:
             return []
@@ -39,9 +39,12 @@ class Results(Spaces, Images):
                 if image_id is not None:
                     vectors.extend((space, image_id, row) for space, row in record.vectors.items())
             gained = self._insert_vectors(vectors)
+            self._db.run_many(
+                "UPDATE files SET state = 'seen' WHERE image_id = ? AND state = 'indexed'", ((i,) for i in gained)
+            )
             for record, image_id in zip(batch, image_ids, strict=True):
                 if image_id is not None:
-                    self._see(record.file_id, image_id, judge_again=image_id in gained)
+                    self._see(record.file_id, image_id)
         return image_ids
 
     def attach_known(self, file_id: int, key: FileKey, digest: bytes) -> int | None:
@@ -52,12 +55,12 @@ class Results(Spaces, Images):
             if row is None or not self._unchanged([(file_id, key)])[0]:
                 return None
             image_id: int = row[0]
-            self._see(file_id, image_id, judge_again=False)
+            self._see(file_id, image_id)
         return image_id
 
     def record_failed(self, file_id: int, key: FileKey, kind: str, reason: str, retry_at_ns: int | None) -> bool:
         """The file could not be seen. False, and nothing is written, where it changed, moved or went meanwhile, and
-        where it was seen before: what is known of these bytes stays."""
+        where it was seen before and lacks no vector: what is known of these bytes stays."""
         return self._record_error(file_id, key, "failed", kind, reason, retry_at_ns)
 
     def record_ignored(self, file_id: int, key: FileKey, reason: str) -> bool:
@@ -71,21 +74,23 @@ class Results(Spaces, Images):
         with self._db.writing():
             changed = self._db.run(
                 "UPDATE files SET state = ?, error_kind = ?, error = ?, retry_at_ns = ?, attempts = attempts + 1,"
-                " image_id = NULL WHERE file_id = ? AND state IN ('pending', 'failed', 'ignored') AND path = ?"
+                " image_id = NULL, lacks_vectors = 0"
+                " WHERE file_id = ? AND (state IN ('pending', 'failed', 'ignored') OR lacks_vectors = 1) AND path = ?"
                 " AND dev = ? AND ino = ? AND size = ? AND mtime_ns = ?",
                 (state, kind, reason, retry_at_ns, file_id, key.path, *identity_columns(key.identity)),
             )
         return changed > 0
 
-    def _see(self, file_id: int, image_id: int, *, judge_again: bool) -> None:
-        """The file holds this image. One that is judged stays so, unless there is something new to judge."""
+    def _see(self, file_id: int, image_id: int) -> None:
+        """The file holds this image. One that was judged with it stays so."""
         self._db.run(
-            "UPDATE files SET image_id = ?1, error_kind = NULL, error = NULL, retry_at_ns = NULL, attempts = 0,"
+            "UPDATE files SET image_id = ?1, lacks_vectors = 0, error_kind = NULL, error = NULL, retry_at_ns = NULL,"
+            " attempts = 0,"
             " was = CASE state WHEN 'gone' THEN 'seen' END,"
             " state = CASE WHEN state = 'gone' THEN 'gone'"
-            "  WHEN state = 'indexed' AND image_id = ?1 AND NOT ?2 THEN 'indexed' ELSE 'seen' END"
-            " WHERE file_id = ?3",
-            (image_id, judge_again, file_id),
+            "  WHEN state = 'indexed' AND image_id = ?1 THEN 'indexed' ELSE 'seen' END"
+            " WHERE file_id = ?2",
+            (image_id, file_id),
         )
 
     def _unchanged(self, files: Sequence[tuple[int, FileKey]]) -> list[bool]:

@@ -47,6 +47,7 @@ CREATE TABLE files (
     state TEXT NOT NULL CHECK (state IN ('pending', 'seen', 'indexed', 'failed', 'ignored', 'gone')),
     was TEXT,                                              -- the state before it was gone
     image_id INTEGER REFERENCES images,
+    lacks_vectors INTEGER NOT NULL DEFAULT 0,              -- 1: there, and to be seen again for a space that came later
     live INTEGER NOT NULL CHECK (live IN (0, 1)),
     attempts INTEGER NOT NULL DEFAULT 0,
     error_kind TEXT,
@@ -60,6 +61,7 @@ CREATE UNIQUE INDEX files_path ON files (path, former);
 CREATE INDEX files_identity ON files (ino, dev);
 CREATE INDEX files_image ON files (image_id) WHERE {LIVING};
 CREATE INDEX files_pending ON files (live DESC, file_id) WHERE state = 'pending';
+CREATE INDEX files_lacking ON files (file_id) WHERE lacks_vectors = 1;
 CREATE INDEX files_seen ON files (file_id) WHERE state = 'seen';
 CREATE INDEX files_failed ON files (file_id) WHERE state = 'failed';
 CREATE INDEX files_retry ON files (retry_at_ns) WHERE state = 'failed' AND retry_at_ns IS NOT NULL;

@@ -105,14 +105,18 @@ class Spaces(Files):
         return found
 
     def requeue_missing(self, spaces: Collection[str]) -> int:
-        """Files whose image lacks a vector in any of `spaces` (a model was added) wait to be seen again; how many."""
+        """Files whose image lacks a vector in any of `spaces` (a model was added) wait to be seen again; how many.
+
+        They stay seen or indexed meanwhile, so that recall and listings do not forget them.
+        """
         requeued = 0
         for name in spaces:
             if not self.missing_vectors(name, 1):
                 continue
             with self._db.writing():
                 requeued += self._db.run(
-                    "UPDATE files SET state = 'pending', live = 0 WHERE state IN ('seen', 'indexed') AND NOT EXISTS ("
+                    "UPDATE files SET lacks_vectors = 1"
+                    " WHERE state IN ('seen', 'indexed') AND lacks_vectors = 0 AND NOT EXISTS ("
                     " SELECT 1 FROM marks m WHERE m.space_id = ? AND m.image_id = files.image_id)",
                     (self._space(name).space_id,),
                 )

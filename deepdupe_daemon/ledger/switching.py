@@ -28,6 +28,7 @@ class SpareSpace:
     state: Literal["building", "complete", "retired"]
     rows: int  # vectors that it holds, of images that have a living file
     missing: int  # images with a living file that it lacks
+    generation: int = 0  # of its collection, where it served once
 
 
 class Switching(Spaces):
@@ -58,15 +59,16 @@ class Switching(Spaces):
     def spare_spaces(self) -> list[SpareSpace]:
         """Every space that does not serve."""
         found = []
-        sql = f"SELECT space_id, name, key FROM spaces WHERE instr(name, '{_MARK}') > 0 ORDER BY space_id"
-        for space_id, name, key in self._db.rows(sql):
+        sql = f"SELECT space_id, name, key, generation FROM spaces WHERE instr(name, '{_MARK}') > 0 ORDER BY space_id"
+        for space_id, name, key, generation in self._db.rows(sql):
             rows, images = self._db.rows(
                 "SELECT (SELECT count(*) FROM marks WHERE space_id = ? AND stored < 2),"
                 " (SELECT count(*) FROM images WHERE living > 0)",
                 (space_id,),
             )[0]
             state = self._state(name)
-            found.append(SpareSpace(name, SpaceKey(**json.loads(key)), state, rows, max(0, images - rows)))
+            key_of = SpaceKey(**json.loads(key))
+            found.append(SpareSpace(name, key_of, state, rows, max(0, images - rows), generation))
         return found
 
     def switch_to(self, key: SpaceKey) -> bool:

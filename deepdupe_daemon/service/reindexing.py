@@ -12,6 +12,7 @@ import numpy as np
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import Config, ModelConfig
 from deepdupe_daemon.errors import AlreadyRunning, ConfigError, FileFailed
+from deepdupe_daemon.index import drop_collections
 from deepdupe_daemon.ledger import FileRow, Ledger, lock_state_dir
 from deepdupe_daemon.model import Sighting, SpaceKey
 from deepdupe_daemon.service.loading import resident_models
@@ -71,13 +72,19 @@ def reindex(
         embedder.close()
 
 
-def drop_old_spaces(config: Config, *, clock: Clock) -> list[str]:
-    """Forget every space that was replaced, with its vectors; gives their names. Raises AlreadyRunning, StateError."""
+def drop_old_spaces(config: Config, *, clock: Clock, environ: Mapping[str, str]) -> list[str]:
+    """Forget every space that was replaced, with its vectors and its collection; gives their names.
+
+    Raises AlreadyRunning, StateError, StoreError.
+    """
     with lock_state_dir(config.state_dir), Ledger.open(config.state_dir, clock) as ledger:
-        retired = [spare.alias for spare in ledger.spare_spaces() if spare.state == "retired"]
-        for alias in retired:
-            ledger.drop_spare(alias)
-        return retired
+        retired = [spare for spare in ledger.spare_spaces() if spare.state == "retired"]
+        # the collections first: what is cut off in between is found again by the next call
+        collections = [(spare.key.name, spare.generation) for spare in retired]
+        drop_collections(config.state_dir, config.chroma, collections, environ)
+        for spare in retired:
+            ledger.drop_spare(spare.alias)
+        return [spare.alias for spare in retired]
 
 
 class _Build:

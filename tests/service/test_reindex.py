@@ -87,6 +87,15 @@ def fingerprints(config: Config) -> dict[str, str]:
         return {key.name: key.fingerprint() for key in ledger.spaces()}
 
 
+def collections(config: Config) -> set[str]:
+    """What another program finds in a copy of the store."""
+    copy = config.state_dir / "copy"
+    shutil.copytree(config.state_dir / "chroma", copy)
+    program = f"import chromadb; print(*[c.name for c in chromadb.PersistentClient({str(copy)!r}).list_collections()])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    return set(done.stdout.split())
+
+
 def rebuild(config: Config, **options: object) -> reindexing.ReindexResult:
     return reindex(config, "small", clock=SystemClock(), environ={}, **options)  # type: ignore[arg-type]  # passed on
 
@@ -136,7 +145,7 @@ def test_a_running_daemon_serves_on_and_switches_at_its_next_start(
         result = rebuild(config)
         assert (result.complete, result.switched) == (True, False)
         with pytest.raises(AlreadyRunning):
-            drop_old_spaces(config, clock=SystemClock())
+            drop_old_spaces(config, clock=SystemClock(), environ=dict(os.environ))
         shutil.copy(photos / "3.png", photos / "live-copy.png")
         save(photo(77), photos / "live-new.png")
         eventually(lambda: service.told(Kind.DUPLICATE_FOUND), timeout_s=30)
@@ -146,8 +155,11 @@ def test_a_running_daemon_serves_on_and_switches_at_its_next_start(
     run_scan(config)
     assert fingerprints(config)["small.final"] != before["small.final"]
     assert rows(config, "small.final") == PICTURES + 1, "what came during the build is embedded too"
-    assert [name.split("~")[0] for name in drop_old_spaces(config, clock=SystemClock())] == ["small.final"]
+    assert [name.split("~")[0] for name in drop_old_spaces(config, clock=SystemClock(), environ=dict(os.environ))] == [
+        "small.final"
+    ]
     assert rows(config, "small.final") == PICTURES + 1
+    assert collections(config) == {"pdq.hash-g0", "small.final-g1"}
     assert run_scan(config).indexed == PICTURES + 2
 
 
