@@ -63,6 +63,10 @@ def encode(pixels: npt.NDArray[Any] | Image.Image, name: str, **options: Any) ->
 
 def with_orientation(pixels: U8Array, orientation: int, name: str = "JPEG", **options: Any) -> bytes:
     """`pixels` are how the picture is to be seen."""
+    if name == "HEIF":  # which turns by a property of its own, and for which EXIF decides nothing
+        image = Image.fromarray(np.ascontiguousarray(STORED[orientation](pixels)))
+        image.getexif()[0x0112] = orientation
+        return encode(image, name, **options)
     exif = Image.Exif()
     exif[0x0112] = orientation
     return encode(STORED[orientation](pixels), name, exif=exif, **options)

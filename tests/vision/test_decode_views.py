@@ -44,10 +44,10 @@ def test_every_lossy_format_shows_nearly_the_same_picture(name: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_orientation_is_applied_to_views_sizes_and_hash(name: str, orientation: int) -> None:
     pixels = scene(360, 200)
-    options = {"quality": 100} if name in {"JPEG", "WEBP"} else {}
+    options = {} if name in {"PNG", "TIFF"} else {"quality": 95}
     seen = see(with_orientation(pixels, orientation, name, **options), [InputSpec(side_px=80)])
     plain = see(with_orientation(pixels, 1, name, **options), [InputSpec(side_px=80)])
     assert (seen.facts.width_px, seen.facts.height_px, seen.facts.orientation) == (360, 200, orientation)
@@ -168,6 +168,23 @@ def test_lossy_and_lossless_webp_and_tiff_are_told_apart() -> None:
     assert see(encode(pixels, "TIFF", compression="tiff_lzw")).facts.lossless
     assert not see(encode(pixels, "TIFF", compression="jpeg")).facts.lossless
     assert not see(encode(pixels, "JPEG")).facts.lossless
+
+
+def test_a_heif_that_only_its_exif_turns_is_left_as_it_is() -> None:
+    """As viewers show it (ISO/IEC 23008-12: EXIF orientation is ignored)."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    facts = see(encode(scene(), "HEIF", exif=exif)).facts
+    assert (facts.width_px, facts.height_px) == (320, 240)
+
+
+def test_jpeg_xl_where_its_plug_in_is_installed(decoders: tuple[str, ...]) -> None:
+    if "JXL" not in decoders:
+        pytest.skip("the jxl extra is not installed")
+    data = encode(scene(), "JXL", lossless=True)
+    assert see(data).pdq == see(encode(scene(), "PNG")).pdq
+    turned = see(with_orientation(scene(), 6, "JXL")).facts
+    assert (turned.width_px, turned.height_px) in {(320, 240), (240, 320)}
 
 
 def _profile(gamma: float) -> bytes:
