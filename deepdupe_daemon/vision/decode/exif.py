@@ -24,6 +24,8 @@ _MAX_TAGS = 512
 
 def orientation_of(image: Image.Image) -> int:
     """EXIF or XMP orientation, 1 to 8; 1 where the file says nothing sensible."""
+    if image.format == "JXL":
+        return 1  # its decoder turns the picture as the codestream says, and the tag is to be ignored (ISO/IEC 18181-2)
     value = _quietly(lambda: image.getexif().get(_ORIENTATION, 1))
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

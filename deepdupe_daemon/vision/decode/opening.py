@@ -119,11 +119,11 @@ def open_header(source: Source, max_pixels: int) -> ImageFile.ImageFile:
             raise Refusal(Kind.TOO_MANY_PIXELS, f"{width} x {height} pixels, {max_pixels} are decoded at the most")
         _refuse_raw(image)
         return image
+    if refused is not None:
+        raise refused
     for offset, signature, what in _UNDECODED:
         if source.head.startswith(signature, offset):
             raise Refusal(Kind.UNSUPPORTED, f"{what} is not decoded here")
-    if refused is not None:
-        raise refused
     raise Refusal(Kind.NOT_AN_IMAGE, "no known picture format")
 
 
