@@ -94,7 +94,7 @@ def _run(
         clock=clock,
         sink=sink,
         notifier=Notifier.from_environment(os.environ, os.getpid()),
-        models=resident_models(config, os.environ),
+        models=resident_models(config, os.environ, lambda notice: sink.emit(notice_record(notice.kind, notice.text))),
         watch=watch,
         on_progress=on_progress,
     )

@@ -98,6 +98,10 @@ class Supervisor:
                 self._serve(pipeline, gauge)
             finally:
                 self._notifier.stopping("finishing what is in flight")
+                if self._watch:
+                    pipeline.report(
+                        Kind.STOPPING, "stopping: finishing what is in flight, the rest waits in the ledger"
+                    )
                 control.stop()
                 pipeline.stop(DRAIN_S)
                 self.told = pipeline.alerter.told

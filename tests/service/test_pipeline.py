@@ -140,6 +140,7 @@ def test_two_copies_dropped_together_give_exactly_one_verdict(
         eventually(lambda: service.told(Kind.DUPLICATE_FOUND), timeout_s=30)
         eventually(lambda: _states(config) == {FileState.INDEXED: 2}, timeout_s=30)
     assert len(service.told(Kind.DUPLICATE_FOUND)) == 1
+    assert len(service.told(Kind.STOPPING)) == 1
     assert said(verdicts(config)) in ({("re-encoded", "two.jpg", "one.png")}, {("re-encoded", "one.png", "two.jpg")})
 
 
