@@ -136,7 +136,7 @@ def test_a_return_after_a_model_was_added_is_seen_again(ledger: Ledger) -> None:
     assert [r.image_id for r in ledger.take_seen(9)] == [row.image_id]
 
 
-def test_a_file_that_waited_for_a_new_model_waits_again_after_its_return(ledger: Ledger) -> None:
+def test_a_file_that_waits_for_a_new_model_waits_again_after_its_return(ledger: Ledger) -> None:
     [row] = add(ledger, ["a.jpg"])
     ledger.ensure_space(OTHER)
     assert ledger.requeue_missing([SPACE.name, OTHER.name]) == 1

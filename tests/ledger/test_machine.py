@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from deepdupe_daemon.clock import ManualClock
 from deepdupe_daemon.ledger import FileRow, Ledger, Noted
 from deepdupe_daemon.model import Arrival, FileIdentity, FileKey, FileState
-from tests.ledger.build import ROOT, SPACE, content_vectors, digest_of, seen, vector_of, verdict
+from tests.ledger.build import OTHER, ROOT, SPACE, content_vectors, digest_of, seen, vector_of, verdict
 
 NAMES = [b"a", b"b", b"d/a", b"d/b", b"d/e/a", b"d0"]
 PATHS = [ROOT + b"/" + name for name in NAMES]
@@ -40,6 +40,7 @@ class Disk(RuleBasedStateMachine):
         self.inodes = 0
         self.ledger = self.opened()
         self.ledger.ensure_space(SPACE)
+        self.spaces = [SPACE]
 
     def opened(self) -> Ledger:
         return Ledger.open(self.folder / "state", self.clock, lstat=self.lstat)
@@ -143,7 +144,7 @@ class Disk(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 4))
     def take(self, limit: int) -> None:
         rows = self.ledger.take_pending(limit, after=[row.file_id for row in self.in_flight])
-        assert all(row.state is FileState.PENDING for row in rows)
+        assert all(row.state is FileState.PENDING or self.lacking(row) for row in rows)
         assert not {row.file_id for row in rows} & {row.file_id for row in self.in_flight}
         self.in_flight += rows
 
@@ -157,18 +158,19 @@ class Disk(RuleBasedStateMachine):
         content = self.contents[row.key.identity]
         if row.key.identity in self.broken:
             applied = self.ledger.record_failed(row.file_id, row.key, "broken", "no picture", None)
-            assert applied == (now.key == row.key and now.state is FileState.PENDING)
-        elif data.draw(st.booleans()) and self.ledger.image_by_digest(digest_of(content)):
+            assert applied == (now.key == row.key and (now.state is FileState.PENDING or self.lacking(row)))
+        elif data.draw(st.booleans()) and self.ledger.has_vectors(digest_of(content), [s.name for s in self.spaces]):
             image_id = self.ledger.attach_known(row.file_id, row.key, digest_of(content))
             assert (image_id is not None) == (now.key.identity == row.key.identity)
         else:
-            [image_id] = self.ledger.record_seen([seen(row, content)])
+            [image_id] = self.ledger.record_seen([seen(row, content, *self.spaces)])
             assert (image_id is not None) == (now.key.identity == row.key.identity)
 
     @rule()
     def judge(self) -> None:
         """Equal bytes are duplicates of the file that was there first: a whole judge, small."""
         rows = self.ledger.take_seen(9)
+        assert all(self.ledger.has_vectors(row.digest or b"", [space.name for space in self.spaces]) for row in rows)
         verdicts = []
         for image_id in {row.image_id for row in rows if row.image_id is not None}:
             keeper, *rest = self.ledger.living_files(image_id)
@@ -192,7 +194,7 @@ class Disk(RuleBasedStateMachine):
                 if row.key.identity in self.broken:
                     assert self.ledger.record_failed(row.file_id, row.key, "broken", "no picture", None)
                 else:
-                    assert self.ledger.record_seen([seen(row, content)]) != [None]
+                    assert self.ledger.record_seen([seen(row, content, *self.spaces)]) != [None]
         self.judge()
         self.ledger.judge_orphans_again()
         self.judge()
@@ -225,6 +227,22 @@ class Disk(RuleBasedStateMachine):
         self.in_flight.clear()
         self.ledger = self.opened()
 
+    @precondition(lambda self: len(self.spaces) == 1)
+    @rule()
+    def add_model(self) -> None:
+        """The daemon starts again with one more model; nothing that recall has of the first is taken away."""
+        self.restart()
+        before = content_vectors(self.ledger, SPACE)
+        self.spaces = [SPACE, OTHER]
+        self.ledger.ensure_space(OTHER)
+        self.ledger.requeue_missing([space.name for space in self.spaces])
+        assert content_vectors(self.ledger, SPACE) == before
+
+    def lacking(self, row: FileRow) -> bool:
+        """Whether the file waits to be seen for a model that was added."""
+        sql = "SELECT lacks_vectors FROM files WHERE file_id = ?"
+        return self.ledger._db.rows(sql, (row.file_id,)) == [(1,)]
+
     # -- what always holds -----------------------------------------------------------------------------------------
 
     @invariant()
@@ -245,12 +263,15 @@ class Disk(RuleBasedStateMachine):
     def the_tally_counts_the_rows(self) -> None:
         rows: dict[str, int] = dict(self.ledger._db.rows("SELECT state, count(*) FROM files GROUP BY state"))
         assert self.ledger.counts() == {state: rows.get(str(state), 0) for state in FileState}
-        assert sum(self.ledger.pending_counts()) == rows.get("pending", 0)
+        waiting = self.ledger.take_pending(999)
+        assert sum(self.ledger.pending_counts()) == len(waiting)
+        assert sum(row.state is FileState.PENDING for row in waiting) == rows.get("pending", 0)
 
     @invariant()
     def marks_say_what_the_collection_lacks_and_has_in_vain(self) -> None:
         living = set(self.ledger.living_images().tolist())
-        marks: dict[int, int] = dict(self.ledger._db.rows("SELECT image_id, stored FROM marks"))
+        sql = "SELECT image_id, stored FROM marks WHERE space_id = 1"
+        marks: dict[int, int] = dict(self.ledger._db.rows(sql))
         assert {i for i, stored in marks.items() if stored < 2} == living
         assert self.ledger.unstored(SPACE.name, 99)[0].tolist() == sorted(i for i in marks if marks[i] == 0)
         assert self.ledger.unwanted(SPACE.name, 99)[0].tolist() == sorted(i for i in marks if marks[i] == 2)

@@ -10,7 +10,7 @@ import pytest
 from deepdupe_daemon.clock import ManualClock
 from deepdupe_daemon.ledger import F16Array, FileRow, Ledger, SeenRecord
 from deepdupe_daemon.model import FileState, ImageFacts, PdqHash
-from tests.ledger.build import FACTS, OTHER, SPACE, add, arrival, digest_of, seen, vector_of
+from tests.ledger.build import FACTS, OTHER, SPACE, add, arrival, digest_of, seen, vector_of, verdict
 
 
 def vectors(ledger: Ledger, space: str = SPACE.name) -> dict[int, list[float]]:
@@ -99,6 +99,43 @@ def test_a_vector_in_a_new_space_is_judged_again(ledger: Ledger) -> None:
     assert [r.file_id for r in ledger.take_seen(9)] == [row.file_id]
     assert ledger.missing_vectors(OTHER.name, 9) == []
     assert ledger.has_vectors(digest_of("a"), [SPACE.name, OTHER.name])
+
+
+def test_a_model_that_is_added_takes_nothing_from_recall_meanwhile(ledger: Ledger) -> None:
+    a, b = add(ledger, ["a", "b"], content="same")
+    [c] = add(ledger, ["c"])
+    ledger.mark_stored(SPACE.name, [1, 2])
+    record = [verdict(b, a)]
+    ledger.record_judged([b.file_id], record)
+    ledger.ensure_space(OTHER)
+    assert ledger.requeue_missing([SPACE.name, OTHER.name]) == 3
+    assert ledger.requeue_missing([SPACE.name, OTHER.name]) == 0, "once is enough"
+    assert set(vectors(ledger)) == {1, 2}
+    assert ledger.unwanted(SPACE.name, 9)[0].size == 0, "nothing leaves the collection"
+    assert len(list(ledger.duplicates())) == 1
+    assert ledger.counts()[FileState.INDEXED] == 3
+    assert ledger.pending_counts() == (0, 3)
+    ledger.note_arrivals([arrival("new", 9)])
+    assert next(r.key.path[-3:] for r in ledger.take_pending(9)) == b"new", "what is new comes first"
+    assert [r.file_id for r in ledger.take_pending(9, after=[4, a.file_id])] == [b.file_id, c.file_id]
+    assert ledger.take_seen(9) == []
+    ledger.record_seen([seen(c, "c", SPACE, OTHER), seen(b, "same", SPACE, OTHER)])
+    assert [r.file_id for r in ledger.take_seen(9)] == [b.file_id, c.file_id], "a has not been looked at yet"
+    assert ledger.attach_known(a.file_id, a.key, digest_of("same")) == 1
+    assert [r.file_id for r in ledger.take_seen(9)] == [a.file_id, b.file_id, c.file_id], "equal bytes, judged together"
+    assert ledger.pending_counts() == (0, 1)
+    assert ledger.record_judged([1, 2, 3], record) == []
+
+
+def test_a_file_that_fails_for_a_model_that_is_added_says_so(ledger: Ledger) -> None:
+    """It could be read once; now it cannot, and no space may hold it without the others."""
+    [row] = add(ledger, ["a"])
+    ledger.ensure_space(OTHER)
+    ledger.requeue_missing([OTHER.name])
+    assert ledger.record_failed(row.file_id, row.key, "truncated", "ends early", None)
+    assert ledger.take_pending(9) == []
+    assert ledger.take_seen(9) == []
+    assert [r.file_id for r in ledger.failed(9)] == [row.file_id]
 
 
 def test_known_bytes_are_attached_without_a_decode(ledger: Ledger) -> None:
