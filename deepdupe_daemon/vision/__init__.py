@@ -2,8 +2,9 @@
 
 The room promises
 
-- that a file is read and decoded only in a worker process (`worker`): a hostile picture can kill a worker or make it
-  lie about that picture, never more; every file ends as a `Sighting` or as a `FileFailed` with a stable kind;
+- that a file is read and decoded only in a worker process (`worker`) without network, files or rights: a hostile
+  picture can kill its worker, or at the worst have it tell lies about pictures until it is recycled, never more; every
+  file ends as a `Sighting` or as a `FileFailed` with a stable kind (`decode.refusal.Kind`);
 - that one read and one decode yield everything: content digest, PDQ with its 8 dihedral variants, EXIF facts, and
   one uint8 array per configured input;
 - that what a model sees differs from its reference preprocessing by no more than 40 dB PSNR at the worst.

@@ -160,7 +160,7 @@ class Attendant:
         for attempt in range(1, _START_TRIES + 1):
             try:
                 worker = self._start_worker()
-            except DeepDupeError as error:
+            except (DeepDupeError, OSError) as error:  # OSError: no descriptors, no memory; it may pass
                 self.trouble = str(error)
             else:
                 self.trouble = ""
