@@ -59,7 +59,7 @@ def test_a_root_deleted_and_made_again_is_empty_at_first_and_loses_nothing(groun
     assert ground.status().gone_files == gone_first, "an empty directory proves nothing"
     (ground.root / "new.jpg").write_bytes(b"x")
     ground.until_known("new.jpg")
-    assert not is_offline(ground)
+    ground.until(lambda: not is_offline(ground))
     assert ground.state_of(SOME[0]) is FileState.GONE
 
 
