@@ -7,7 +7,7 @@ The room promises
   file ends as a `Sighting` or as a `FileFailed` with a stable kind (`decode.refusal.Kind`);
 - that one read and one decode yield everything: content digest, PDQ with its 8 dihedral variants, EXIF facts, and
   one uint8 array per configured input;
-- that what a model sees differs from its reference preprocessing by no more than 40 dB PSNR at the worst.
+- that what a model sees agrees with its reference preprocessing to a PSNR of 40 dB at the least.
 
 Importing the room is cheap: each public name is loaded from its submodule when it is first asked for (PEP 562), so that
 `--help` imports neither Pillow nor torch.

@@ -4,8 +4,8 @@ algorithm", 2019).
 The luma of a picture is smoothed twice along each axis by a box filter, decimated to 64 x 64, and a 16 x 16 corner of
 its DCT (without the constant terms) is cut at its median into 256 bits. All of this but the cut is linear, so the
 canonical squash to 512 x 512 that comes first, the smoothing and the decimation are one banded matrix an axis here,
-applied to the decoded picture in the same pass that makes the model inputs: 0.3 ms where `pdqhash.compute` takes 4.3
-ms for 512 x 512. The tests hold it to pdqhash, bit by bit, on real photos.
+applied to the decoded picture in the same pass that makes the model inputs: 0.6 ms where `pdqhash.compute` takes 4.3
+ms for 512 x 512, and the squash before it as much again. The tests hold it to pdqhash, bit by bit, on real photos.
 
 Why a squash, and to 512: hashed at its own size, one photo at 12 MP and at 0.5 MP differs by 5.8 bits on average and
 12 at most; squashed first, by 0.8 and 4. On labelled pairs every size from 64 to 1024 separates equally well (PDQ

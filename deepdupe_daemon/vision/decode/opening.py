@@ -37,8 +37,8 @@ FORMATS = (*_SIGNED, *_RESEMBLED)
 #: what those import only when a file asks for it
 _LATE = ("MpoImagePlugin", "ImageCms", "ImagePalette")
 
-#: Signatures of pictures that nothing here decodes.
-_UNDECODED: tuple[tuple[int, bytes, str], ...] = (
+#: Camera RAW, some of which would be taken for a TIFF.
+_RAW: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftypcrx", "camera RAW (CR3)"),
     (8, b"CR\x02\x00", "camera RAW (CR2)"),
     (0, b"IIRO", "camera RAW (ORF)"),
@@ -46,6 +46,9 @@ _UNDECODED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"IIU\x00", "camera RAW (RW2)"),
     (0, b"FUJIFILMCCD-RAW", "camera RAW (RAF)"),
     (0, b"FOVb", "camera RAW (X3F)"),
+)
+#: Other pictures that nothing here decodes; JPEG XL where its plug-in is not installed.
+_UNDECODED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x76\x2f\x31\x01", "OpenEXR"),
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"%!PS", "PostScript"),
@@ -102,6 +105,7 @@ def open_header(source: Source, max_pixels: int) -> ImageFile.ImageFile:
     decoder opens inside the file.
     """
     Image.MAX_IMAGE_PIXELS = max_pixels // 2  # Pillow raises above twice this
+    _refuse_signatures(source.head, _RAW)
     refused: Refusal | None = None
     for name in FORMATS:
         if not _resembles(source.head, name):
@@ -121,9 +125,7 @@ def open_header(source: Source, max_pixels: int) -> ImageFile.ImageFile:
         return image
     if refused is not None:
         raise refused
-    for offset, signature, what in _UNDECODED:
-        if source.head.startswith(signature, offset):
-            raise Refusal(Kind.UNSUPPORTED, f"{what} is not decoded here")
+    _refuse_signatures(source.head, _UNDECODED)
     raise Refusal(Kind.NOT_AN_IMAGE, "no known picture format")
 
 
@@ -141,7 +143,7 @@ def _opened(source: Source, name: str) -> ImageFile.ImageFile:
 
 
 def _resembles(head: bytes, name: str) -> bool:
-    if name not in Image.OPEN or any(head.startswith(mark, at) for at, mark, _ in _UNDECODED[:7]):
+    if name not in Image.OPEN:
         return False
     _factory, accept = Image.OPEN[name]
     if name in _OWN_ACCEPT:
@@ -177,12 +179,19 @@ def _is_spider(head: bytes) -> bool:
 _OWN_ACCEPT: dict[str, Callable[[bytes], bool]] = {"TGA": _is_tga, "IM": _is_im, "SPIDER": _is_spider}
 
 
+def _refuse_signatures(head: bytes, signatures: tuple[tuple[int, bytes, str], ...]) -> None:
+    for offset, signature, what in signatures:
+        if head.startswith(signature, offset):
+            raise Refusal(Kind.UNSUPPORTED, f"{what} is not decoded here")
+
+
 def _refuse_raw(image: ImageFile.ImageFile) -> None:
     """A camera RAW file is a TIFF whose first picture is a thumbnail: judged by that it would pass for a copy."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return
-    reduced = bool(int(tags.get(_NEW_SUBFILE_TYPE, 0) or 0) & 1)
+    kind = tags.get(_NEW_SUBFILE_TYPE, 0)
+    reduced = isinstance(kind, int) and bool(kind & 1)
     if _DNG_VERSION in tags or (reduced and _SUB_IFDS in tags):
         raise Refusal(Kind.UNSUPPORTED, "camera RAW (TIFF based) is not decoded here")
 
