@@ -178,6 +178,33 @@ def test_decode_and_preprocess_against_the_models_own_path(data_dir: Path) -> No
     assert all(float(str(row[3])) > 1 for row in rows[1:])
 
 
+def test_all_that_we_compute_against_a_perceptual_hash_alone(data_dir: Path) -> None:
+    """Digest, decode, CLIP input, PDQ with its variants and EXIF facts, against `imagehash.phash` on a plain open."""
+    imagehash = pytest.importorskip("imagehash")
+    load_decoders()
+    rows: list[tuple[object, ...]] = [("photos", "phash ms", "ours, PDQ ms", "ratio", "ours, + CLIP ms", "ratio")]
+    real = large_photos(data_dir, 20, least_px=1000)
+    small = [
+        path.read_bytes() for path in _paths(data_dir) if path.parts[-3:-1] == ("101_ObjectCategories", "Leopards")
+    ]
+    for name, photos in (("camera, 20", real), ("300 x 200, " + str(len(small)), small)):
+        theirs = _best_ms(lambda p=photos: [imagehash.phash(Image.open(io.BytesIO(data))) for data in p], 3) / len(
+            photos
+        )
+        ours = [_best_ms(lambda p=photos, s=specs: _see_all(p, s), 3) / len(photos) for specs in ([PDQ], [PDQ, CLIP])]
+        rows.append((name, theirs, ours[0], theirs / ours[0], ours[1], theirs / ours[1]))
+    print()
+    _table(rows)
+    assert len(rows) == 3
+
+
+def _see_all(photos: Sequence[bytes], specs: Sequence[InputSpec]) -> None:
+    decoder = Decoder(specs, Profiles(), max_pixels=10**9)
+    for data in photos:
+        with source_of(data) as source:
+            decoder.see(source)
+
+
 def test_two_workers_against_one(data_dir: Path) -> None:
     """Throughput of the pool at 2 MP, one and two processes, alternating."""
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"deepdupe-bench-{os.getpid()}"
