@@ -68,7 +68,14 @@ class Pipeline:
         self.alerter = Alerter(open_ledger=self.open_ledger, emit=sink.emit, classes=_told_classes(config), clock=clock)
         self.store = CollectionWriter(config.state_dir, config.chroma, self.open_ledger, clock, self._notice)
         self.intake = Intake(
-            config.roots, config.intake, self.open_ledger, clock, self._pending, self._notice, watch=watch
+            config.roots,
+            config.intake,
+            self.open_ledger,
+            clock,
+            self._pending,
+            self._notice,
+            watch=watch,
+            canary_dir=config.state_dir / "canary" if watch else None,
         )
         self.forward = ForwardThread(
             models.load,
