@@ -16,8 +16,6 @@ from deepdupe_daemon.vision.plans.plan import ModelPlan
 from deepdupe_daemon.vision.plans.planning import plan_model
 
 if TYPE_CHECKING:
-    import torch
-
     from deepdupe_daemon.config import ModelConfig
     from deepdupe_daemon.vision.backends.loaded import LoadedModel, Tower
 
@@ -113,7 +111,7 @@ def _resident(plan: ModelPlan, clock: Clock, threads: int | None, on_notice: Not
         chosen = choose_precision(loaded, device, plan.precision, clock)
     for text in loaded.plan.notices:
         on_notice(VisionNotice("model-assumption", text))
-    spaces = _spaces(loaded, chosen.tower, device, chosen.name)
+    spaces = _spaces(loaded, chosen.dims)
     on_cuda = device.type == "cuda"
     if on_cuda:
         from deepdupe_daemon.vision.cuda import CudaEmbedder as Kind
@@ -152,20 +150,13 @@ def _load(plan: ModelPlan) -> LoadedModel:
     return load(plan)
 
 
-def _spaces(loaded: LoadedModel, tower: Tower, device: torch.device, precision: str) -> tuple[SpaceKey, ...]:
+def _spaces(loaded: LoadedModel, dims: Mapping[str, int]) -> tuple[SpaceKey, ...]:
     """Keys whose dims come from the network's own output, never from a table."""
-    import torch
-
-    from deepdupe_daemon.vision.devices import DTYPES
-
     plan = loaded.plan
-    side = plan.spec.side_px
-    with torch.inference_mode():
-        rows = tower(torch.zeros((1, 3, side, side), device=device, dtype=DTYPES[precision]))
     for embedding, dim in plan.published_dims.items():
-        if embedding in rows and rows[embedding].shape[1] != dim:
+        if dims.get(embedding, dim) != dim:
             raise ModelError(
-                f"gives {rows[embedding].shape[1]} dimensions for {embedding}, {plan.name} has {dim}",
+                f"gives {dims[embedding]} dimensions for {embedding}, {plan.name} has {dim}",
                 where=str(plan.folder or plan.files[0]),
                 hint="these are the weights of another model",
             )
@@ -173,7 +164,7 @@ def _spaces(loaded: LoadedModel, tower: Tower, device: torch.device, precision: 
         SpaceKey(
             model=plan.name,
             embedding=embedding,
-            dim=int(rows[embedding].shape[1]),
+            dim=dims[embedding],
             weights=plan.weights_label or f"sha256:{loaded.digest[:12]}",
             weights_digest=loaded.digest,
             preprocessing=plan.preprocessing.canonical(plan.network),

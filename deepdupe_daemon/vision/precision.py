@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +33,7 @@ class Chosen:
     name: Name
     tower: Tower
     record: str
-    cosine: float | None  # to float32, the worst of the probes; None where float32 was not computed
+    dims: Mapping[str, int]  # embedding type -> dimension, of the network's own output
 
 
 def normalise(pictures: Tensor, preprocessing: Preprocessing, dtype: torch.dtype) -> Tensor:
@@ -85,9 +85,9 @@ class _Trial:
 
     def as_asked(self, name: Name) -> Chosen:
         tower = self._place(name)
-        rows = self._rows(tower, name, self._pictures)
-        bad = "" if _finite(rows) else "; some of the probes are not finite and will be computed again in fp32"
-        return Chosen(name, tower, f"{name} as configured{bad}", None)
+        rows = self._rows(tower, name, self._pictures[:1])
+        bad = "" if _finite(rows) else "; its probe is not finite: such rows will be computed again in fp32"
+        return Chosen(name, tower, f"{name} as configured{bad}", _dims(rows))
 
     def best_on_cuda(self) -> Chosen:
         exact = self._exact_rows()
@@ -98,25 +98,26 @@ class _Trial:
             found = _finding(rows, exact)
             if found.good:
                 reason = f"{name}: cosine to fp32 {found}" if name == "fp16" else f"bf16, because fp16 was {worst}"
-                return Chosen(name, tower, reason, found.cosine)
+                return Chosen(name, tower, reason, _dims(rows))
             worst = str(found)
             del tower, rows
             torch.cuda.empty_cache()
-        return Chosen("fp32", self._place("fp32"), f"fp32, because bf16 was {worst}", 1.0)
+        tower = self._place("fp32")
+        dims = _dims(self._rows(tower, "fp32", self._pictures[:1]))
+        return Chosen("fp32", tower, f"fp32, because bf16 was {worst}", dims)
 
     def best_on_cpu(self) -> Chosen:
         exact_tower = self._place("fp32")
-        exact = self._rows(exact_tower, "fp32", self._pictures[:2])
+        exact, exact_s = self._timed(exact_tower, "fp32")
         if not _finite(exact):
             raise ModelError("gives embeddings that are not finite, in fp32", where=self._loaded.plan.name)
-        exact_s = self._seconds(exact_tower, "fp32")
         tower = self._place("bf16")
-        found = _finding(self._rows(tower, "bf16", self._pictures[:2]), exact)
-        bf16_s = self._seconds(tower, "bf16")
+        rows, bf16_s = self._timed(tower, "bf16")
+        found = _finding(rows, exact)
         timing = f"{exact_s * 1000:.0f} ms an image in fp32, {bf16_s * 1000:.0f} in bf16, cosine {found}"
         if found.good and bf16_s < exact_s:
-            return Chosen("bf16", tower, f"bf16: {timing}", found.cosine)
-        return Chosen("fp32", exact_tower, f"fp32: {timing}", 1.0)
+            return Chosen("bf16", tower, f"bf16: {timing}", _dims(exact))
+        return Chosen("fp32", exact_tower, f"fp32: {timing}", _dims(exact))
 
     def _exact_rows(self) -> dict[str, Tensor] | None:
         """The probes in float32 on the device, or on the processor where the device is too small for it."""
@@ -139,10 +140,13 @@ class _Trial:
             batch = normalise(pictures.to(device or self._device), self._loaded.plan.preprocessing, DTYPES[name])
             return {embedding: rows.float().cpu() for embedding, rows in tower(batch).items()}
 
-    def _seconds(self, tower: Tower, name: Name) -> float:
+    def _timed(self, tower: Tower, name: Name) -> tuple[dict[str, Tensor], float]:
+        """The rows of two probes, and the seconds of the second: the first warms up. A large network takes seconds."""
+        first = self._rows(tower, name, self._pictures[:1])
         started_s = self._clock.monotonic_s()
-        self._rows(tower, name, self._pictures[:1])
-        return self._clock.monotonic_s() - started_s
+        second = self._rows(tower, name, self._pictures[1:2])
+        taken_s = self._clock.monotonic_s() - started_s
+        return {embedding: torch.cat([first[embedding], second[embedding]]) for embedding in first}, taken_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,10 @@ class _Finding:
         if not self.finite:
             return "not finite"
         return "unknown (no memory for fp32)" if self.cosine is None else f"{self.cosine:.5f}"
+
+
+def _dims(rows: dict[str, Tensor]) -> dict[str, int]:
+    return {embedding: int(block.shape[1]) for embedding, block in rows.items()}
 
 
 def _finite(rows: dict[str, Tensor]) -> bool:

@@ -39,7 +39,7 @@ def resident(tower: Tower, exact: Tower = pooled, name: str = "bf16") -> Residen
         name="own",
         spaces=(SPACE,),
         preprocessing=PREPROCESSING,
-        chosen=Chosen(name, tower, "", None),  # type: ignore[arg-type]
+        chosen=Chosen(name, tower, "", {"final": 4}),  # type: ignore[arg-type]
         device=torch.device("cpu"),
         batch_ceiling=8,
         exact=lambda: exact,
