@@ -25,7 +25,8 @@ class Shell:
 
     def line(self, text: str = "") -> None:
         """One line of the result."""
-        print(text, file=self.stdout, flush=True)
+        self.stdout.write(f"{text}\n")  # in one piece, so that lines of two threads never run together
+        self.stdout.flush()
 
     def json(self, record: Mapping[str, Any]) -> None:
         """One object on one line of the result; ASCII, so that any terminal and any reader takes it."""
@@ -33,7 +34,8 @@ class Shell:
 
     def remark(self, text: str) -> None:
         """One line beside the result."""
-        print(text, file=self.stderr, flush=True)
+        self.stderr.write(f"{text}\n")
+        self.stderr.flush()
 
     @property
     def shows_progress(self) -> bool:

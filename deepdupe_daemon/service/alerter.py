@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from deepdupe_daemon.act import Record, alert_record
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.ledger import Ledger
+from deepdupe_daemon.ledger import Ledger, VerdictRow
 from deepdupe_daemon.model import VerdictClass
 
 __all__ = ["Alerter"]
@@ -62,10 +62,28 @@ class Alerter:
         """How many alerts this process has given."""
         return self._told
 
+    def _told_before(self, ledger: Ledger, row: VerdictRow) -> bool:
+        """Whether somebody was told already that these bytes are a duplicate at least as surely.
+
+        A group that finds an earlier keeper has new verdicts and no news.
+        """
+        if row.first:
+            return False
+        strength = list(VerdictClass)
+        return any(
+            earlier.verdict_id < row.verdict_id
+            and earlier.duplicate_file_id == row.duplicate_file_id
+            and earlier.verdict.duplicate_digest == row.verdict.duplicate_digest
+            and earlier.alerted_at_ns is not None
+            and earlier.verdict.verdict_class in self._classes
+            and strength.index(earlier.verdict.verdict_class) <= strength.index(row.verdict.verdict_class)
+            for earlier in ledger.verdicts_for(row.verdict.duplicate.path)
+        )
+
     def _tell(self, ledger: Ledger) -> None:
         while rows := ledger.unalerted(BATCH):
             for row in rows:
-                if row.verdict.verdict_class not in self._classes:
+                if row.verdict.verdict_class not in self._classes or self._told_before(ledger, row):
                     continue
                 file = ledger.file(row.duplicate_file_id)
                 waited_ns = self._clock.now_ns() - file.arrived_at_ns if file is not None else None

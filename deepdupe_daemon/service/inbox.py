@@ -62,13 +62,13 @@ class Inbox:
         self._poked = False
         self._closed = False
 
-    def put(self, item: Item) -> None:
-        """Raises RuntimeError once the reader is gone."""
+    def put(self, item: Item) -> bool:
+        """False once closed: the item is dropped, and its file stays as the ledger has it."""
         with self._condition:
-            if self._closed:
-                raise RuntimeError("the judging thread has ended")
-            self._items.append(item)
-            self._condition.notify()
+            if not self._closed:
+                self._items.append(item)
+                self._condition.notify()
+            return not self._closed
 
     def poke(self) -> None:
         """Let the reader look at the ledger, without an item."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,9 +78,22 @@ class Judging:
         self._on_vectors = on_vectors
         self._emit = emit
         self._retry = retry if retry is not None else Retry()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Judge no further batch: what is seen and not judged is found again at the next start. Any thread."""
+        self._stopping = True
 
     def run(self) -> None:
-        """Until the inbox is closed and empty."""
+        """Until the inbox is closed and empty, or `stop`."""
+        try:
+            self._run()
+        except CancelledError:
+            if not self._stopping:
+                raise
+            # the workers ended amid a proof, as they do when time is up
+
+    def _run(self) -> None:
         self._judge_seen()
         while not self._inbox.finished:
             items = self._inbox.take(BATCH)
@@ -127,7 +141,7 @@ class Judging:
 
     def _judge_seen(self) -> None:
         """Judge every file whose vectors are committed: what was just seen, what a crash left, what came back."""
-        while rows := self._ledger.take_seen(BATCH):
+        while not self._stopping and (rows := self._ledger.take_seen(BATCH)):
             sentences = self._sentences(rows)
             news = self._ledger.record_judged(
                 [row.file_id for row in rows],

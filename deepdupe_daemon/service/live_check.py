@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from deepdupe_daemon.errors import ControlError
 from deepdupe_daemon.model import F32Array, FileKey, Sighting
 from deepdupe_daemon.service.checking import CheckResult, check_paths
 from deepdupe_daemon.service.examiner import Examiner
@@ -57,7 +58,8 @@ class LiveCheck:
 
     def _examine(self, ask: Callable[[Examiner], CheckResult]) -> CheckResult:
         question = Question(lambda: ask(self._examiner()))
-        self._inbox.put(question)
+        if not self._inbox.put(question):
+            raise ControlError("the daemon is stopping", hint="ask again when it runs")
         result = question.answer.result()
         assert isinstance(result, CheckResult)
         return result

@@ -20,7 +20,7 @@ from deepdupe_daemon.judge import JudgePolicy, keeper_rules
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import F32Array, FileKey, SpaceKey, VerdictClass
 from deepdupe_daemon.service.alerter import Alerter
-from deepdupe_daemon.service.claims import Claims
+from deepdupe_daemon.service.claims import Claims, Follower
 from deepdupe_daemon.service.desk import LedgerDesk
 from deepdupe_daemon.service.examiner import Examiner
 from deepdupe_daemon.service.feeder import Feeder
@@ -64,7 +64,7 @@ class Pipeline:
         self._changed = threading.Event()
         self.desk = LedgerDesk(self.open_ledger, "ledger-desk")
         self._claims_desk = LedgerDesk(self.open_ledger, "ledger-claims")
-        self.claims = Claims(self._is_known, lambda follower: self.inbox.put(Known(*follower)))
+        self.claims = Claims(self._is_known, self._known)
         self.alerter = Alerter(open_ledger=self.open_ledger, emit=sink.emit, classes=_told_classes(config), clock=clock)
         self.store = CollectionWriter(config.state_dir, config.chroma, self.open_ledger, clock, self._notice)
         self.intake = Intake(
@@ -142,6 +142,8 @@ class Pipeline:
         self.inbox.close()
         if self._judging is not None and not self._feeder_busy():
             self._judging.join(self._left(deadline_s))
+        if self.judging_ready.is_set():
+            self._judge_no_more()
         if self.pool is not None:
             self.pool.stop(self._left(deadline_s))
         self.forward.stop(self._left(deadline_s))
@@ -192,6 +194,7 @@ class Pipeline:
                 on_vectors=self.store.poke,
                 emit=self._sink.emit,
             )
+            self._judge_no_more = judging.stop
             self.judging_ready.set()
             judging.run()
 
@@ -204,6 +207,9 @@ class Pipeline:
                     )
                 ledger.ensure_space(space)
             ledger.requeue_missing([space.name for space in spaces])
+
+    def _known(self, follower: Follower) -> None:
+        self.inbox.put(Known(*follower))
 
     def _claim(self, file_id: int, key: FileKey, digest: bytes) -> bool:
         return file_id < 0 or self.claims.claim(file_id, key, digest)
