@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,7 @@ def load_planned(
 
 
 def _resident(plan: ModelPlan, clock: Clock, threads: int | None, on_notice: Notify) -> Embedder:
+    _let_idle_threads_sleep()
     import torch
 
     from deepdupe_daemon.vision.devices import pick_device, set_exact_float32
@@ -138,6 +140,15 @@ def _resident(plan: ModelPlan, clock: Clock, threads: int | None, on_notice: Not
         )
     )
     return embedder
+
+
+def _let_idle_threads_sleep() -> None:
+    """Keep torch's threads from spinning while they wait for one another; read by OpenMP when torch is first imported.
+
+    On a busy machine two spinning threads gave 6 images a processor second (ViT-B/32, bf16), two sleeping ones 18,
+    as many as one alone. A policy that the environment sets is left as it is.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _load(plan: ModelPlan) -> LoadedModel:

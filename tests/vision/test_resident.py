@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -205,3 +208,30 @@ def test_weights_that_change_under_the_service_are_not_mixed_in(tmp_path: Path) 
     assert np.array_equal(embedder.embed(batch)["own.final"], before), "what is resident is a copy"
     with pytest.raises(ModelError, match="changed while the service runs"):
         embedder.embed_in_fp32(batch)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_environment_says_otherwise(
+    tmp_path: Path, given: str | None, wanted: str
+) -> None:
+    """Set before torch is first imported, for OpenMP reads it then."""
+    model = tiny(tmp_path)
+    code = f"""
+import os, sys
+from deepdupe_daemon.config import ModelConfig
+from deepdupe_daemon.vision import load_embedder
+
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            assert os.environ["OMP_WAIT_POLICY"] == {wanted!r}
+            print("seen")
+
+sys.meta_path.insert(0, Watch())
+load_embedder(ModelConfig.model_validate_json({model.model_dump_json()!r}), environ={{}}, threads=1)
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    if given:
+        environment["OMP_WAIT_POLICY"] = given
+    run = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert run.stdout.splitlines()[:1] == ["seen"]
