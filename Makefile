@@ -50,6 +50,10 @@ format: .set-up ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+.PHONY: evaluate
+evaluate: .set-up ## the labelled pairs of ../shared/data or DEEPDUPE_TEST_DATA, judged: prints the table
+	@$(BIN)/python -m tests.evaluation.pairs $${DEEPDUPE_TEST_DATA:-../shared/data}
+
 .PHONY: bench
 bench: .set-up ## the benchmarks: they print figures and assert nothing about time
 	@$(BIN)/python -m pytest -m benchmark -s
