@@ -12,6 +12,7 @@ from deepdupe_daemon.errors import DeepDupeError, FileFailed, ModelError
 from deepdupe_daemon.model import F32Array, SpaceKey
 from deepdupe_daemon.vision.batches import BatchRunner, Outcome
 from deepdupe_daemon.vision.embedder import Embedder, VisionNotice
+from deepdupe_daemon.vision.pace import Pace
 from deepdupe_daemon.vision.waiting import Job, Waiting
 
 __all__ = ["EmbedderStatus", "ForwardStatus", "ForwardThread"]
@@ -49,7 +50,8 @@ class ForwardThread:
     """Embeds jobs in greedy batches: what waits when the device falls free is the next batch; there is no timer.
 
     `embedders` may be a call that loads them; it runs in the forward thread, so that `start` returns at once and the
-    thread that loads a model owns it. Every embedder sees the same batch, as large as the smallest learned ceiling.
+    thread that loads a model owns it. Every embedder sees the same batch, as large as the smallest learned ceiling,
+    and of a backfill no larger than takes `patience_s`, so that an arrival waits no longer.
     `on_done` is called in the forward thread with a batch's jobs in order; a job's Exception is a `FileFailed` (kinds
     `embedding`, `not-finite`). `on_ready` is called there once, before the first batch, with every space; what it
     raises (a SpaceMismatch, say) ends the thread. `on_failed` is called there when the thread ends otherwise than by
@@ -63,6 +65,7 @@ class ForwardThread:
         clock: Clock,
         on_done: Callable[[Done], None],
         max_waiting: int = 1024,
+        patience_s: float = 1.0,
         on_ready: Callable[[tuple[SpaceKey, ...]], None] | None = None,
         on_failed: Callable[[DeepDupeError], None] | None = None,
         on_notice: Callable[[VisionNotice], None] | None = None,
@@ -74,6 +77,7 @@ class ForwardThread:
         self._on_failed = on_failed or (lambda _error: None)
         self._on_notice = on_notice or (lambda _notice: None)
         self._waiting = Waiting(max_waiting)
+        self._pace = Pace(patience_s)  # the forward thread's own
         self._thread = threading.Thread(target=self._run, name="forward", daemon=True)
         self._settled = threading.Event()  # ready, failed or stopped
         self._lock = threading.Lock()  # over everything below, which the forward thread writes and anyone reads
@@ -172,7 +176,8 @@ class ForwardThread:
         flying: _Flight | None = None
         while True:
             limit = min(runner.ceiling.now for runner in runners)
-            jobs = [] if self._out_of_time() else self._waiting.take(limit, wait=flying is None)
+            backfill_limit = self._pace.allowed(limit)
+            jobs = [] if self._out_of_time() else self._waiting.take(limit, backfill_limit, wait=flying is None)
             begun = self._take_off(runners, jobs) if jobs else None
             if flying is not None:
                 self._land(flying, runners)
@@ -186,14 +191,16 @@ class ForwardThread:
                     self._land(begun, runners)
 
     def _take_off(self, runners: list[BatchRunner], jobs: list[Job]) -> _Flight:
+        taken_s = self._clock.monotonic_s()
         with self._lock:
             self._in_flight += len(jobs)
             if self._busy_since_s is None:
-                self._busy_since_s = self._clock.monotonic_s()
-        return _Flight(jobs, [runner.begin(jobs) for runner in runners])
+                self._busy_since_s = taken_s
+        return _Flight(jobs, taken_s, [runner.begin(jobs) for runner in runners])
 
     def _land(self, flight: _Flight, runners: list[BatchRunner]) -> None:
         outcomes = [finish() for finish in flight.finishers]
+        self._pace.landed(len(flight.jobs), flight.taken_s, self._clock.monotonic_s())
         merged: Done = [(job, _merged([column[at] for column in outcomes])) for at, job in enumerate(flight.jobs)]
         self._on_done(merged)
         with self._lock:
@@ -247,6 +254,7 @@ class _Flight:
     """A batch on its way through every embedder."""
 
     jobs: list[Job]
+    taken_s: float
     finishers: list[Callable[[], list[Outcome]]]
 
 

@@ -52,7 +52,6 @@ class Preset:
     std: Triple | None = None
     batch_size_cuda: int = 400
     batch_size_cpu: int = 8  # beyond 8 a batch buys nothing on a processor, and holds up live arrivals
-    notes: str = ""
     tags: tuple[str, ...] = field(default=())
 
     @property

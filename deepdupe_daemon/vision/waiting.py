@@ -47,8 +47,8 @@ class Waiting:
             self._changed.notify_all()
             return True
 
-    def take(self, limit: int, *, wait: bool) -> list[Job]:
-        """Up to `limit` jobs of one lane, live while there are any, oldest first.
+    def take(self, live_limit: int, backfill_limit: int, *, wait: bool) -> list[Job]:
+        """Up to the limit of one lane, live while there are any, oldest first.
 
         Lanes are not mixed: a lone arrival beside a long backfill gets the short forward of a small batch. With `wait`,
         blocks until there is a job; an empty list then means closed and drained.
@@ -57,6 +57,7 @@ class Waiting:
             while wait and not self._closed and not any(self._lanes.values()):
                 self._changed.wait()
             lane = self._lanes[True] or self._lanes[False]
+            limit = live_limit if self._lanes[True] else backfill_limit
             taken = [lane.popleft() for _ in range(min(limit, len(lane)))]
             if taken:
                 self._changed.notify_all()

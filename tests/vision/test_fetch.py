@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from deepdupe_daemon.vision import fetch_model, load_embedder, plan_model, verif
 from deepdupe_daemon.vision.fetch import fetch_snapshot, fetch_url
 from deepdupe_daemon.vision.hub_cache import HubCache
 from tests.vision.hub_server import COMMIT, Hub
+from tests.vision.networks import TINY_CLIP, save_safetensors, tiny_clip
 from tests.vision.test_transformers import save, vit
 
 REPO = "org/own-model"
@@ -192,6 +194,24 @@ def test_a_file_outside_the_hub_is_resumed_and_checked(hub: Hub, tmp_path: Path)
         fetch_url(url, tmp_path / "other.pt", sha256="ab" * 32)
     with pytest.raises(ModelError, match="404"):
         fetch_url(f"{hub.address}/gone.pt", tmp_path / "gone.pt")
+
+
+def test_an_open_clip_repository_is_taken_by_name(tmp_path: Path) -> None:
+    """`backend: open_clip` with ORG/NAME: its open_clip_config.json says architecture, activation and constants."""
+    config = {"model_cfg": {**TINY_CLIP, "quick_gelu": True}, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    file = save_safetensors(tiny_clip().state_dict(), tmp_path / "w.safetensors")
+    served = {"open_clip_config.json": json.dumps(config).encode(), "open_clip_model.safetensors": file.read_bytes()}
+    hub = Hub(REPO, served)
+    try:
+        own = model(tmp_path, backend="open_clip")
+        plan = plan_model(own, environ=environ(hub))
+        assert plan.quick_gelu
+        assert plan.preprocessing.mean == (0.5, 0.5, 0.5)
+        assert plan_model(own.model_copy(update={"offline": True}), environ=environ(hub)).files == plan.files
+        with pytest.raises(ModelError, match="no such file"):
+            plan_model(model(tmp_path, backend="open_clip", weights="models/gone.pt"), environ=environ(hub))
+    finally:
+        hub.close()
 
 
 def test_offline_asks_nobody(hub: Hub, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from deepdupe_daemon.clock import SystemClock
+from deepdupe_daemon.clock import ManualClock, SystemClock
 from deepdupe_daemon.errors import DeepDupeError, FileFailed, ModelError, SpaceMismatch
 from deepdupe_daemon.model import F32Array, SpaceKey, U8Array
 from deepdupe_daemon.vision import FakeEmbedder, ForwardThread, Job, PdqEmbedder
@@ -63,7 +63,8 @@ def forward() -> object:
         results: Callable[..., None],
         **options: object,
     ) -> ForwardThread:
-        thread = ForwardThread(embedders, clock=SystemClock(), on_done=results, **options)  # type: ignore[arg-type]
+        settings = {"clock": SystemClock(), "on_done": results, **options}
+        thread = ForwardThread(embedders, **settings)  # type: ignore[arg-type]
         started.append(thread)
         thread.start()
         return thread
@@ -112,6 +113,39 @@ def test_batches_are_greedy_and_live_goes_first(forward: Make) -> None:
         embedder.gate.release()
     results.wait(9)
     assert results.batches == [[0], [100, 101], [1, 2, 3, 4], [5, 6]]
+
+
+def test_a_long_backfill_goes_in_batches_of_a_seconds_work(forward: Make) -> None:
+    """The first batch takes 8 seconds of the clock for 4 images: from then on one at a time, but live ones together."""
+    clock = ManualClock()
+
+    class Slow(Gated):
+        def embed(self, batch: U8Array) -> dict[str, F32Array]:
+            rows = super().embed(batch)
+            clock.advance(2.0 * len(batch))
+            return rows
+
+    embedder, results = Slow(batch_ceiling=4), Results()
+    thread = forward([embedder], results, clock=clock)
+    assert thread.wait_ready(WAIT_S)
+    for at in range(4):
+        thread.submit(job(at, embedder))
+    embedder.entered.acquire()
+    for at in range(4, 7):
+        thread.submit(job(at, embedder))
+    for _ in range(7):
+        embedder.gate.release()
+    results.wait(7)
+    assert [len(batch) for batch in results.batches[-2:]] == [1, 1]
+    embedder.entered = threading.Semaphore(0)
+    thread.submit(job(50, embedder))
+    embedder.entered.acquire()
+    for at in range(100, 104):
+        thread.submit(job(at, embedder, live=True))
+    for _ in range(2):
+        embedder.gate.release()
+    results.wait(12)
+    assert results.batches[-1] == [100, 101, 102, 103]
 
 
 def test_a_full_lane_blocks_its_submitter_and_not_the_other_lane(forward: Make) -> None:

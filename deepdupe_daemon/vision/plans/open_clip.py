@@ -17,11 +17,20 @@ from deepdupe_daemon.vision.open_clip_tags import CLIP_MEAN, CLIP_STD, OPENAI, T
 from deepdupe_daemon.vision.preprocessing import Preprocessing, from_open_clip
 from deepdupe_daemon.vision.weights import check_whole, is_torchscript
 
-__all__ = ["CHECKPOINT_NAMES", "OpenClipChoice", "architecture_config", "choose_checkpoint", "find_tag"]
+__all__ = [
+    "CHECKPOINT_NAMES",
+    "SIDECAR_NAME",
+    "SUFFIXES",
+    "OpenClipChoice",
+    "architecture_config",
+    "choose_checkpoint",
+    "find_tag",
+]
 
-#: open_clip.constants.HF_SAFE_WEIGHTS_NAME and HF_WEIGHTS_NAME
+#: open_clip.constants.HF_CONFIG_NAME, HF_SAFE_WEIGHTS_NAME and HF_WEIGHTS_NAME
+SIDECAR_NAME = "open_clip_config.json"
 CHECKPOINT_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _QUICK = "-quickgelu"
 
 Triple = tuple[float, float, float]
@@ -96,7 +105,7 @@ def choose_checkpoint(
     configuration states them; `locate` finds or fetches a tag's file. Raises ModelError and ConfigError.
     """
     path = Path(weights).expanduser()
-    is_path = path.is_dir() or path.is_file() or path.suffix in _SUFFIXES or "/" in weights
+    is_path = path.is_dir() or path.is_file() or path.suffix in SUFFIXES or "/" in weights
     stated = architecture_config(architecture) if architecture is not None else None
     if is_path:
         choice = _from_path(name, stated, path)
@@ -223,7 +232,7 @@ def _file_in(path: Path) -> Path:
     for name in CHECKPOINT_NAMES:
         if (path / name).is_file():
             return path / name
-    found = sorted(entry for entry in path.iterdir() if entry.suffix in _SUFFIXES)
+    found = sorted(entry for entry in path.iterdir() if entry.suffix in SUFFIXES)
     if len(found) != 1:
         what = "no checkpoint" if not found else f"{len(found)} checkpoints"
         raise ModelError(f"holds {what}", where=str(path), hint="name the file itself")
@@ -232,7 +241,7 @@ def _file_in(path: Path) -> Path:
 
 def _sidecar(file: Path) -> tuple[Path, Mapping[str, Any]] | None:
     """`NAME.json` beside `NAME.safetensors`, else the folder's `open_clip_config.json`."""
-    for path in (file.with_suffix(".json"), file.parent / "open_clip_config.json"):
+    for path in (file.with_suffix(".json"), file.parent / SIDECAR_NAME):
         if not path.is_file():
             continue
         return path, _json_object(path)

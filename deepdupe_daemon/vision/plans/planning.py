@@ -13,7 +13,7 @@ from deepdupe_daemon.vision.fetch import Progress, fetch_snapshot, fetch_url
 from deepdupe_daemon.vision.hub_cache import HubCache
 from deepdupe_daemon.vision.open_clip_tags import OpenClipTag
 from deepdupe_daemon.vision.pdq_embedder import PDQ_INPUT
-from deepdupe_daemon.vision.plans.open_clip import CHECKPOINT_NAMES, choose_checkpoint
+from deepdupe_daemon.vision.plans.open_clip import CHECKPOINT_NAMES, SIDECAR_NAME, SUFFIXES, choose_checkpoint
 from deepdupe_daemon.vision.plans.plan import ModelPlan
 from deepdupe_daemon.vision.plans.transformers import CONFIG_NAME, PROCESSOR_NAME, choose_folder
 from deepdupe_daemon.vision.preprocessing import Preprocessing
@@ -164,6 +164,12 @@ def _open_clip(asked: _Asked, outline: ModelPlan) -> ModelPlan:
     if weights is None:  # open_clip itself would go on with random weights
         raise ConfigError("open_clip needs weights: a tag or a checkpoint file", where=model.name)
 
+    if weights.count("/") == 1 and not weights.startswith((".", "~")) and not Path(weights).exists():
+        if Path(weights).suffix in SUFFIXES:
+            raise ModelError("there is no such file", where=weights)
+        names = (SIDECAR_NAME, *CHECKPOINT_NAMES)
+        weights = str(asked.snapshot(weights, names, _is_whole_checkpoint, gated=False))
+
     def locate(tag: OpenClipTag) -> Path:
         held = asked.cache.snapshot(tag.repo, model.revision, CHECKPOINT_NAMES)
         if held is None and tag.file is not None:
@@ -240,6 +246,10 @@ def _torchscript(asked: _Asked, outline: ModelPlan) -> ModelPlan:
     side = model.input_px or (known.input_px if known else 224)
     spec = InputSpec(side_px=side, fit="squash", filter="bilinear")
     return replace(outline, preprocessing=Preprocessing(spec, *constants), network="torchscript", files=(file,))
+
+
+def _is_whole_checkpoint(folder: Path) -> bool:
+    return (folder / SIDECAR_NAME).is_file() and any((folder / name).is_file() for name in CHECKPOINT_NAMES)
 
 
 def _is_whole_folder(folder: Path) -> bool:
