@@ -1,67 +1,249 @@
-"""First global comparison: both pictures at one small size, tone fitted, the most different tile decides."""
+"""The flow: the whole picture first, in its likeliest orientation; then by local features; then what remains."""
 
 from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
-from deepdupe_daemon.model import Comparison, F32Array, Relation, U8Array
+from deepdupe_daemon.judge.verifier.affine import Affine
+from deepdupe_daemon.judge.verifier.agreement import Agreement, agreement, relit
+from deepdupe_daemon.judge.verifier.align import gradients, luma, register, warped
+from deepdupe_daemon.judge.verifier.features import Keypoints, keypoints, mirrored, placement
+from deepdupe_daemon.judge.verifier.naming import Geometry, geometry
+from deepdupe_daemon.judge.verifier.orientation import ORIENTATIONS, likeness, orientation_affine, oriented
+from deepdupe_daemon.model import Comparison, Relation, U8Array
 
-__all__ = ["compare"]
+__all__ = ["Finding", "compare", "examined"]
 
-_SIDE_PX = 192
-_TILE_PX = 16
+#: a tone further off is no re-encode: 1/3 EV is 15 levels in the mean, 2/3 EV 25
+_TONE_LEVELS = 22.0
+_COLOUR_LEVELS = 7.0
+#: a picture whose brightness varies less than this at 32 x 32 is blank
+_FLAT_LEVELS = 3.0
+#: so many tiles of 8 x 8 pixels with edges that agree are a picture, fewer are a blank page with a speck
+_MIN_TILES = 8
+_GLANCE = 0.6
+_GLANCE_TURNED = 0.8
+#: matching the light absorbs a little of any difference: products of one series in other colours reach 0.89
+_EXPLAINED_RELIT = 0.93
+_MIN_INLIERS = 12
+_MIN_COVER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of a pair (a, b): the relation, and where b lies in a."""
+
+    relation: Relation
+    reason: str
+    b_in_a: Affine | None = None
+    agreement: Agreement | None = None
+    frame_is_flat: bool = False
+    inliers: int = 0
+    scene_inliers: int = 0
+    glance: float = 0.0
+    relit: bool = False
 
 
 def compare(a: U8Array, b: U8Array) -> Comparison:
-    """The relation of two upright RGB pictures, by their aligned luma."""
+    """The relation of two upright RGB pictures. Symmetric: their order only turns the transform around."""
+    first, second, swapped = _in_order(a, b)
+    found = examined(first, second)
+    return _comparison(found, first, second, swapped=swapped)
+
+
+def _in_order(a: U8Array, b: U8Array) -> tuple[U8Array, U8Array, bool]:
     for picture in (a, b):
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
             raise ValueError(f"not an RGB uint8 picture: {picture.shape} {picture.dtype}")
-    aspect = np.log(a.shape[1] / a.shape[0]) - np.log(b.shape[1] / b.shape[0])
-    if abs(aspect) > 0.03:
-        return Comparison(Relation.DIFFERENT, 0.0, reason="another aspect", measures={"aspect": float(aspect)})
-    height, width = _common_size(a, b)
-    luma_a, luma_b = _luma(a, width, height), _luma(b, width, height)
-    spread = min(float(luma_a.std()), float(luma_b.std()))
-    if spread < 3.0:
-        return Comparison(Relation.UNDECIDED, 0.0, reason="flat", measures={"spread": spread})
-    residual = np.abs(_tone_fitted(luma_a, luma_b) - luma_b)
-    kernel = (_TILE_PX, _TILE_PX)
-    noise = np.sqrt(cv2.boxFilter(residual**2, -1, kernel))
-    detail = np.sqrt(np.maximum(0, cv2.boxFilter(luma_b**2, -1, kernel) - cv2.boxFilter(luma_b, -1, kernel) ** 2))
-    unlike = noise / (detail + 12.0)
-    row, col = np.unravel_index(int(np.argmax(unlike)), unlike.shape)
-    worst = float(unlike[row, col])
-    tile = (
-        max(0.0, (float(col) - _TILE_PX / 2) / width),
-        max(0.0, (float(row) - _TILE_PX / 2) / height),
-        min(1.0, _TILE_PX / width),
-        min(1.0, _TILE_PX / height),
-    )
-    same = worst < 0.3
-    return Comparison(
-        Relation.SAME if same else Relation.DIFFERENT,
-        max(0.0, 1.0 - worst),
-        worst_tile=tile,
-        reason="every tile alike" if same else "a tile differs",
-        measures={"worst": worst, "mean": float(unlike.mean()), "spread": spread},
-    )
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    keys = [(picture.shape[0] * picture.shape[1], picture.shape[0], zlib.crc32(picture.data)) for picture in (a, b)]
+    return (b, a, True) if keys[0] < keys[1] else (a, b, False)
 
 
-def _common_size(a: U8Array, b: U8Array) -> tuple[int, int]:
-    smaller = a if a.shape[0] * a.shape[1] <= b.shape[0] * b.shape[1] else b
-    height, width = smaller.shape[:2]
-    scale = min(1.0, _SIDE_PX / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+def examined(a: U8Array, b: U8Array) -> Finding:
+    """What the pixels say; `a` has at least as many as `b`."""
+    if min(_variation(a), _variation(b)) < _FLAT_LEVELS or min(*a.shape[:2], *b.shape[:2]) < 16:
+        return Finding(Relation.UNDECIDED, "too little in the pictures")
+    glances = likeness(a, b)
+    best: Finding | None = None
+    for index in _worth_trying(glances):
+        found = _whole(a, b, ORIENTATIONS[index], glances[index])
+        if found.relation in (Relation.SAME, Relation.UNDECIDED):
+            return found
+        if found.relation is Relation.EDITED and (best is None or best.relation is not Relation.EDITED):
+            best = found
+        best = best or found
+    if best is not None and best.relation is Relation.EDITED:
+        return best
+    parts = _parts(a, b)
+    if parts.relation is Relation.DIFFERENT and best is not None and best.relation is Relation.SERIES:
+        return best
+    return parts
 
 
-def _luma(picture: U8Array, width: int, height: int) -> F32Array:
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = cv2.GaussianBlur(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), (0, 0), 0.8)
-    return np.asarray(grey, dtype=np.float32)
+def _variation(picture: U8Array) -> float:
+    small = cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return float(small.std(axis=(0, 1)).max())
 
 
-def _tone_fitted(source: F32Array, target: F32Array) -> F32Array:
-    slope = float(target.std()) / max(1e-3, float(source.std()))
-    return np.asarray((source - source.mean()) * slope + target.mean(), dtype=np.float32)
+def _worth_trying(glances: list[float]) -> list[int]:
+    order = sorted(range(len(glances)), key=lambda index: (-glances[index], index))
+    found = [i for i in order if glances[i] >= (_GLANCE if i == 0 else _GLANCE_TURNED)][:2]
+    if 0 in found:  # a copy is likelier than its mirror image
+        found.remove(0)
+        found.insert(0, 0)
+    return found
+
+
+def _whole(a: U8Array, b: U8Array, orientation: tuple[bool, int], glance: float) -> Finding:
+    """a and b as the same view, up to a quarter turn, a mirror, a stretch and a rim of a few percent."""
+    turned = oriented(a, orientation)
+    within = register(luma(turned), luma(b))
+    agreed = agreement(turned, b, within)
+    b_in_a = orientation_affine(orientation).after(within)
+    shape = geometry(b_in_a, a.shape, b.shape)
+    plain_tone = agreed.tone <= _TONE_LEVELS and agreed.colour <= _COLOUR_LEVELS
+    common: dict[str, Any] = {"b_in_a": b_in_a, "agreement": agreed, "glance": glance}
+    if agreed.nearly_everywhere:
+        if agreed.confirmed_tiles < _MIN_TILES:
+            return Finding(Relation.UNDECIDED, "alike, but there is too little to see", **common)
+        if agreed.everywhere and shape.resized and plain_tone:
+            return Finding(Relation.SAME, "every tile agrees", **common)
+        return Finding(Relation.EDITED, "every tile agrees after alignment", **common, frame_is_flat=True)
+    if agreed.but_for_a_part:
+        return Finding(Relation.EDITED, "the same picture but for one part", **common, frame_is_flat=True)
+    filtered = _filtered(turned, b, within)
+    if filtered is not None:
+        common["agreement"] = filtered
+        return Finding(Relation.EDITED, "the same picture in another light", **common, frame_is_flat=True, relit=True)
+    alike = orientation == (False, 0) and glance >= 0.8
+    return Finding(Relation.SERIES if alike else Relation.DIFFERENT, _why_not(agreed), **common)
+
+
+def _filtered(a: U8Array, b: U8Array, within: Affine) -> Agreement | None:
+    """The agreement once the large-scale light is matched, where that is enough."""
+    view = warped(a, within, (b.shape[0], b.shape[1]))
+    agreed = agreement(relit(view, b), b, Affine())
+    fits = agreed.one_shot and agreed.explained >= _EXPLAINED_RELIT and (agreed.worst < 1 or agreed.but_for_a_part)
+    return agreed if fits and agreed.confirmed_tiles >= 2 * _MIN_TILES else None
+
+
+def _why_not(agreed: Agreement) -> str:
+    if not agreed.edited_exposure:
+        return "differs everywhere, as another shot does"
+    return "a tile differs"
+
+
+def _parts(a: U8Array, b: U8Array) -> Finding:
+    """a and b by their local features: any crop, turn, frame."""
+    points_a, points_b = keypoints(a), keypoints(b)
+    plain = _placed(a, b, points_a, points_b, Affine())
+    if plain.relation is Relation.EDITED or plain.scene_inliers >= 2 * _MIN_INLIERS:
+        return plain
+    flipped = np.ascontiguousarray(a[:, ::-1])
+    mirror = _placed(flipped, b, mirrored(a), points_b, Affine(a=-1.0))
+    return mirror if mirror.relation is Relation.EDITED else plain
+
+
+def _placed(a: U8Array, b: U8Array, points_a: Keypoints, points_b: Keypoints, a_in_original: Affine) -> Finding:
+    found = placement(points_a, points_b)
+    if found is None or max(found.inliers, found.scene_inliers) < _MIN_INLIERS:
+        return Finding(Relation.DIFFERENT, "no common structure")
+    seen: dict[str, Any] = {"inliers": found.inliers, "scene_inliers": found.scene_inliers}
+    series = Finding(Relation.SERIES, "common structure, seen otherwise", **seen)
+    if found.inliers < _MIN_INLIERS or found.inliers < 0.5 * found.scene_inliers:
+        return series
+    b_in_a = found.affine
+    if max(b_in_a.shares()) < 0.05 or abs(np.linalg.det(b_in_a.matrix())) < 1e-4:
+        return Finding(Relation.DIFFERENT, "no common structure")
+    finer_a = b_in_a.shrink(a.shape, b.shape) >= 1
+    source, target, start = (a, b, b_in_a) if finer_a else (b, a, b_in_a.inverse())
+    placed, agreed = _fitted(source, target, start)
+    placed = placed if finer_a else placed.inverse()
+    common: dict[str, Any] = {"b_in_a": a_in_original.after(placed), "agreement": agreed, **seen}
+    same = agreed.worst < 1 and agreed.confirmed_tiles >= _MIN_TILES
+    if agreed.one_shot and (same or agreed.but_for_a_part) and max(placed.shares()) >= _MIN_COVER:
+        beyond_a = placed.shares()[0] < placed.shares()[1]
+        flat = _flat_outside(b, a, placed) if beyond_a else _flat_outside(a, b, placed.inverse())
+        return Finding(Relation.EDITED, "the same picture, by its aligned parts", **common, frame_is_flat=flat)
+    return Finding(Relation.SERIES, _why_not(agreed), **common)
+
+
+def _fitted(source: U8Array, target: U8Array, start: Affine) -> tuple[Affine, Agreement]:
+    """The placement refined on what both show, and how they agree there."""
+    box = _common_box(start.inside(source.shape, target.shape))
+    if box is None:
+        return start, agreement(source, target, start)
+    left, top, right, bottom = box
+    part = np.ascontiguousarray(target[top:bottom, left:right])
+    window = Affine.window(box, target.shape)
+    rough = start.after(window)
+    inside = rough.inside(source.shape, part.shape)
+    exact = register(luma(source), luma(part), rough, turning=True, inside=inside)
+    agreed = agreement(source, part, exact)
+    if not agreed.everywhere:  # repeated structure can lead the refinement astray
+        unrefined = agreement(source, part, rough)
+        if (not unrefined.one_exposure, unrefined.measure) < (not agreed.one_exposure, agreed.measure):
+            exact, agreed = rough, unrefined
+    return exact.after(window.inverse()), agreed
+
+
+def _common_box(inside: U8Array) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom of what is inside; None where that is too small to compare."""
+    left, top, width, height = cv2.boundingRect(inside)
+    if min(width, height) < 24:
+        return None
+    return left, top, left + width, top + height
+
+
+def _flat_outside(picture: U8Array, other: U8Array, place: Affine) -> bool:
+    """Whether what `picture` shows beyond `other` is mostly empty, like a border or an app around it."""
+    outside = place.inside(other.shape, picture.shape) == 0
+    if outside.sum() < 64:
+        return True
+    dx, dy = gradients(luma(picture))
+    return float((np.hypot(dx, dy)[outside] < 2.0).mean()) >= 0.75
+
+
+def _comparison(found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> Comparison:
+    measures: dict[str, float] = {"glance": found.glance}
+    score, tile, transform = 0.0, None, ""
+    agreed = found.agreement
+    if found.b_in_a is not None and agreed is not None:
+        b_in_a = found.b_in_a
+        shape = geometry(b_in_a.inverse(), b.shape, a.shape) if swapped else geometry(b_in_a, a.shape, b.shape)
+        score = 1 / (1 + agreed.measure**2)
+        tile = agreed.tile
+        if found.relation in (Relation.SAME, Relation.EDITED):
+            transform = ", ".join(_words(shape, agreed, found))
+        measures |= {
+            "worst": agreed.worst,
+            "changed": agreed.changed,
+            "confirmed": agreed.confirmed,
+            "structure": agreed.structure,
+            "confirmed_tiles": float(agreed.confirmed_tiles),
+            "explained": agreed.explained,
+            "noise": agreed.noise,
+            "edge_noise": agreed.edge_noise,
+            "tone": agreed.tone,
+            "colour": agreed.colour,
+            "kept": shape.kept,
+            "filled": shape.filled,
+        }
+    if found.scene_inliers:
+        measures |= {"inliers": float(found.inliers), "scene_inliers": float(found.scene_inliers)}
+    return Comparison(found.relation, score, transform, tile, found.reason, measures)
+
+
+def _words(shape: Geometry, agreed: Agreement, found: Finding) -> list[str]:
+    words = shape.words(frame_is_flat=found.frame_is_flat)
+    if agreed.worst >= 1:
+        words.append(f"overlay {max(1, round(100 * agreed.changed))} %")
+    if found.relit or agreed.tone > _TONE_LEVELS or agreed.colour > _COLOUR_LEVELS:
+        words.append("recoloured")
+    return words or ([] if found.relation is Relation.SAME else ["retouched"])

@@ -1,0 +1,211 @@
+"""The tone that takes one picture to the other: a colour matrix, a rising curve per channel, and a little blur or
+sharpening.
+
+Everything here is global and smooth in colour, so that it can explain a recompression, a profile, a gamma, a
+conversion to
+grey, but no change at one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from deepdupe_daemon.judge.verifier.align import gradients, luma
+from deepdupe_daemon.model import F32Array, U8Array
+
+__all__ = ["Prediction", "is_grey", "predicted"]
+
+_GRID_SAMPLES = 20_000
+_SAMPLES = 2_500  # of each of: everywhere, on edges, equally from every brightness
+_BINS = 64
+_GREY = 12.0  # |R - Y| + |B - Y| of a grey picture's most colourful places: JPEG's chroma rounding alone leaves 2 to 6
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the target should look like, were it a copy of the source, and how far from the source that is."""
+
+    luma: F32Array  # (height, width)
+    colour: U8Array | None  # (height, width, 3); None where either picture is grey
+    change: float  # mean absolute change of luma by the tone, in levels
+    shift: float  # mean absolute change of chroma by the tone, in levels
+
+
+def is_grey(picture: U8Array) -> bool:
+    """Whether there is no colour anywhere; one tinted object makes a picture coloured."""
+    some = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA).astype(np.float32)
+    y = some @ np.array([0.299, 0.587, 0.114], np.float32)
+    colour = np.abs(some[..., 0] - y) + np.abs(some[..., 2] - y)
+    return float(np.quantile(colour, 0.998)) < _GREY
+
+
+def predicted(source: U8Array, target: U8Array, inside: U8Array | None = None) -> Prediction:
+    """`source` in the tone of `target`: two aligned RGB pictures of one size; `inside` (0 or 255) says where both
+    count."""
+    source_y, target_y = luma(source), luma(target)
+    grey_source, grey_target = is_grey(source), is_grey(target)
+    grey = grey_source or grey_target
+    at = _samples(source_y, inside)
+    flat = _flatness(source_y, target_y, at)
+    shade = _grey_of(source_y) if grey_source else source
+    wanted = _grey_of(target_y) if grey else target
+    toned = _toned(shade, wanted, at, flat)
+    toned_y = luma(toned)
+    if _distance(toned, wanted, at, flat) > 0.9 * _distance(shade, wanted, at, flat):
+        toned, toned_y = shade, luma(shade)  # the fit explains nothing: its own error would only add to the noise
+    shift = 0.0
+    if not grey:
+        chroma = [cv2.cvtColor(p[::4, ::4], cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float32) for p in (source, toned)]
+        shift = float(np.mean(np.abs(chroma[0] - chroma[1])))
+    return Prediction(
+        luma=_sharpness_matched(toned_y, target_y, at),
+        colour=None if grey else toned,
+        change=float(np.mean(np.abs(toned_y[::4, ::4] - source_y[::4, ::4]))),
+        shift=shift,
+    )
+
+
+def _distance(a: U8Array, b: U8Array, at: np.ndarray, weights: np.ndarray) -> float:
+    difference = np.abs(a.reshape(-1, 3)[at].astype(np.float32) - b.reshape(-1, 3)[at]).mean(axis=1)
+    return float(np.mean(difference * weights))
+
+
+def _grey_of(y: F32Array) -> U8Array:
+    return np.repeat(np.rint(y).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _samples(y: F32Array, inside: U8Array | None) -> np.ndarray:
+    """Flat indices: a third spread over the picture, a third on edges, a third equally from every brightness."""
+    height, width = y.shape
+    valid = np.zeros((height, width), bool)
+    valid[2:-2, 2:-2] = True
+    if inside is not None:
+        valid &= inside > 0
+    everywhere = np.flatnonzero(valid)
+    some = everywhere[:: max(1, len(everywhere) // _GRID_SAMPLES)]
+    if len(some) == 0:
+        return some
+    dx, dy = gradients(y)
+    strength = (dx.ravel()[some]) ** 2 + (dy.ravel()[some]) ** 2
+    weak, strong = np.quantile(strength, (0.75, 0.97))
+    edges = some[(strength >= weak) & (strength <= strong)]  # the strongest are often a caption's
+    level = np.clip(y.ravel()[some], 0, 255).astype(np.uint8) >> 3
+    order = np.argsort(level, kind="stable")
+    borders = np.searchsorted(level[order], np.arange(33))
+    parts = [_thinned(some, _SAMPLES), _thinned(edges, _SAMPLES)]
+    parts += [_thinned(some[order[borders[i] : borders[i + 1]]], _SAMPLES // 32) for i in range(32)]
+    return np.concatenate(parts)
+
+
+def _thinned(indices: np.ndarray, count: int) -> np.ndarray:
+    return indices[:: max(1, len(indices) // count)]
+
+
+def _flatness(a: F32Array, b: F32Array, at: np.ndarray) -> np.ndarray:
+    """Weights that are small beside edges, where blur and misplacement would pass for tone."""
+    strength = np.zeros(len(at))
+    for plane in (a, b):
+        dx, dy = gradients(plane)
+        around = cv2.dilate(dx * dx + dy * dy, np.ones((3, 3), np.uint8))
+        strength = np.maximum(strength, around.ravel()[at])
+    return 1 / (1 + strength / 30)
+
+
+def _robust(residual: np.ndarray, floor: float) -> np.ndarray:
+    scale = 1.4826 * float(np.median(residual)) + floor
+    return np.asarray(1 / (1 + (residual / (2.5 * scale)) ** 2))
+
+
+def _toned(source: U8Array, target: U8Array, at: np.ndarray, flat: np.ndarray) -> U8Array:
+    given = source.reshape(-1, 3)[at].astype(np.float64)
+    wanted = target.reshape(-1, 3)[at].astype(np.float64)
+    matrix = _colour_matrix(given, wanted, flat)
+    mixed = np.clip(np.concatenate([given, np.full((len(at), 1), 255.0)], axis=1) @ matrix, 0, 255)
+    curves = np.stack([_curve(mixed[:, c], wanted[:, c], flat) for c in range(3)], axis=1)
+    affine = np.concatenate([matrix[:3].T, matrix[3:].T * 255], axis=1).astype(np.float32)
+    return np.asarray(cv2.LUT(cv2.transform(source, affine), curves[None]))
+
+
+def _colour_matrix(given: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """(4, 3): three channels and an offset, by robust least squares; clipped pixels say nothing of a gain."""
+    count = len(given)
+    unclipped = ((wanted > 4) & (wanted < 251) & (given > 4) & (given < 251)).all(axis=1)
+    base = np.where(unclipped, 1.0, 0.02) * flat
+    base = base / max(float(base.mean()), 1e-9)
+    weights = np.array([0.299, 0.587, 0.114])
+    grey = np.stack([given @ weights, np.full(count, 255.0)], axis=1)
+    # First one gain for all channels; the ridge then holds the matrix there unless colours in the picture speak.
+    gain = _ridge(grey, (wanted @ weights)[:, None], base, np.array([[1.0], [0.0]]), 10.0)[:, 0]
+    prior = np.concatenate([np.eye(3) * gain[0], np.full((1, 3), gain[1])])
+    return _ridge(np.concatenate([given, grey[:, 1:]], axis=1), wanted, base, prior, 20.0)
+
+
+def _ridge(given: np.ndarray, wanted: np.ndarray, base: np.ndarray, prior: np.ndarray, strength: float) -> np.ndarray:
+    pull = np.eye(given.shape[1]) * strength * len(given)
+    weights = base
+    for _ in range(4):
+        weighted = given * weights[:, None]
+        solved = np.linalg.solve(weighted.T @ given + pull, weighted.T @ wanted + pull @ prior)
+        weights = base * _robust(np.sqrt(((wanted - given @ solved) ** 2).mean(axis=1)), 1.0)
+    return solved
+
+
+_CENTRES = (np.arange(_BINS) + 0.5) * 256 / _BINS - 0.5
+_NEIGHBOURS = np.exp(-0.5 * (np.arange(-8, 9) / 3.0) ** 2)
+
+
+def _curve(given: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> U8Array:
+    """A rising curve, 256 uint8 levels: the robust mean per brightness, drawn to its neighbours where few pixels
+    speak."""
+    where = np.clip((given + 0.5) * _BINS / 256, 0, _BINS - 1).astype(np.intp)
+    deviation = wanted - given
+    weights = flat
+    for _ in range(4):
+        total = np.bincount(where, weights, _BINS)
+        moment = np.bincount(where, weights * deviation, _BINS)
+        wide_total = np.convolve(total, _NEIGHBOURS, "same")
+        wide = np.convolve(moment, _NEIGHBOURS, "same") / (wide_total + 0.5)
+        mean = (moment + 4 * wide) / (total + 4)
+        weights = flat * _robust(np.abs(deviation - mean[where]), 1.0)
+    rising = _isotonic(_CENTRES + mean, total + 1)
+    return np.asarray(np.clip(np.rint(np.interp(np.arange(256.0), _CENTRES, rising)), 0, 255), np.uint8)
+
+
+def _isotonic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The closest non-decreasing sequence, by pooling adjacent violators."""
+    level: list[float] = []
+    mass: list[float] = []
+    length: list[int] = []
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        level.append(value)
+        mass.append(weight)
+        length.append(1)
+        while len(level) > 1 and level[-2] > level[-1]:
+            joint = mass[-2] + mass[-1]
+            level[-2:] = [(level[-2] * mass[-2] + level[-1] * mass[-1]) / joint]
+            mass[-2:] = [joint]
+            length[-2:] = [length[-2] + length[-1]]
+    return np.repeat(level, length)
+
+
+def _sharpness_matched(source: F32Array, target: F32Array, at: np.ndarray) -> F32Array:
+    """`source` with as much of three blurs, or of their opposites, as brings it closest to `target`."""
+    planes = [source, *(blurred - source for blurred in _blurs(source))]
+    ones = np.ones(len(at))
+    given = np.stack([*(plane.ravel()[at] for plane in planes), ones], axis=1).astype(np.float64)
+    wanted = target.ravel()[at].astype(np.float64)[:, None]
+    prior = np.zeros((len(planes) + 1, 1))
+    prior[0] = 1.0
+    solved = _ridge(given, wanted, ones, prior, 1e-3)[:, 0].astype(np.float32)
+    mixed = sum((weight * plane for weight, plane in zip(solved, planes, strict=False)), start=solved[-1])
+    return np.asarray(mixed, np.float32)
+
+
+def _blurs(plane: F32Array) -> tuple[F32Array, ...]:
+    """Blurs of 0.8, 2 and about 4 pixels; the last as two boxes, which cost a third of a Gaussian."""
+    boxes = cv2.blur(cv2.blur(plane, (9, 9)), (9, 9))
+    blurs = (cv2.GaussianBlur(plane, (0, 0), 0.8), cv2.GaussianBlur(plane, (0, 0), 2.0), boxes)
+    return tuple(np.asarray(blurred, np.float32) for blurred in blurs)

@@ -1,0 +1,72 @@
+"""Hard negatives: the nearest neighbours of every distractor photo among the others, by PDQ and by thumbnail."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pdqhash
+
+from tests.evaluation.sources import Source, decoded, photo_sources
+
+__all__ = ["Negative", "hard_negatives", "pdq_bits", "pdq_distance"]
+
+_THUMB_PX = 16
+_POPCOUNT = np.array([value.bit_count() for value in range(256)], np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    """Two distinct photos; `rank` is how near: 0 where either is the other's nearest neighbour."""
+
+    a: Source
+    b: Source
+    rank: int
+    pdq: int
+
+
+def pdq_bits(picture: np.ndarray) -> tuple[np.ndarray, int]:
+    """(8, 32) uint8: PDQ of the eight dihedral variants, upright first; and its quality."""
+    variants, quality = pdqhash.compute_dihedral(np.ascontiguousarray(picture))
+    return np.stack([np.packbits(np.asarray(bits, np.uint8)) for bits in variants]), int(quality)
+
+
+def pdq_distance(a: np.ndarray, b: np.ndarray) -> int:
+    """The smallest Hamming distance between b, as it stands, and the variants of a."""
+    return int(_POPCOUNT[a ^ b[:1]].sum(axis=1).min())
+
+
+def _thumb(picture: np.ndarray) -> np.ndarray:
+    import cv2
+
+    small = cv2.resize(picture, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
+    flat = (small - small.mean(axis=(0, 1))).ravel()
+    return flat / (np.linalg.norm(flat) + 1e-6)
+
+
+def hard_negatives(folder: Path, count: int, *, neighbours: int = 24) -> list[Negative]:
+    """The `count` nearest pairs of distinct photos, nearest first; labelled pairs are left out. Deterministic."""
+    sources = photo_sources(folder)
+    pictures = [decoded(folder / source.name, 256) for source in sources]
+    hashes = [pdq_bits(picture)[0] for picture in pictures]
+    thumbs = np.stack([_thumb(picture) for picture in pictures])
+    upright = np.stack([bits[0] for bits in hashes])
+    labelled = {frozenset((pair["a"], pair["b"])) for pair in json.loads((folder / "pairs.json").read_text())}
+    best: dict[tuple[int, int], tuple[int, int]] = {}
+    for index, bits in enumerate(hashes):
+        distance = np.min([_POPCOUNT[upright ^ row].sum(axis=1, dtype=np.int32) for row in bits], axis=0)
+        likeness = thumbs @ thumbs[index]
+        for order in (np.argsort(distance, kind="stable"), np.argsort(-likeness, kind="stable")):
+            near = [int(other) for other in order[: neighbours + 1] if other != index][:neighbours]
+            for rank, other in enumerate(near):
+                key = (min(index, other), max(index, other))
+                best[key] = min(best.get(key, (10**6, 0)), (rank, int(distance[other])))
+    found = [
+        Negative(sources[a], sources[b], rank, pdq)
+        for (a, b), (rank, pdq) in best.items()
+        if frozenset((sources[a].name, sources[b].name)) not in labelled
+    ]
+    found.sort(key=lambda negative: (negative.rank, negative.pdq, negative.a.name, negative.b.name))
+    return found[:count]
