@@ -145,9 +145,7 @@ def test_idle_cost_with_10_000_files_known(tmp_path: Path, eventually: Eventuall
         used_s = cpu_s(watching.process.pid) - before_s
     finally:
         watching.stop()
-    say(
-        f"\nidle for 60 s, 10,000 files known: {used_s:.2f} s of CPU by all processes, {used_s / 0.6:.2f} % of a core"
-    )
+    say(f"\nidle for 60 s, 10,000 files known: {used_s:.2f} s of CPU by all processes, {used_s / 0.6:.2f} % of a core")
     assert _indexed(state) == 10_000
 
 

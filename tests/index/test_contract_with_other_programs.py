@@ -14,8 +14,9 @@ from tests.index.filling import CLIP, digest_of, expected
 
 # Ten lines; the first is the only one that a reader adapts.
 EXAMPLE = """\
-STORE = "/tmp/copy-of-chroma"  # cp -r ~/.local/state/deepdupe-daemon/chroma /tmp/copy-of-chroma
 import chromadb
+
+STORE = "/tmp/copy-of-chroma"  # cp -r ~/.local/state/deepdupe-daemon/chroma /tmp/copy-of-chroma
 client = chromadb.PersistentClient(STORE)
 found = [client.get_collection(c.name, embedding_function=None) for c in client.list_collections()]
 newest = {c.metadata["space"]: c for c in sorted(found, key=lambda c: c.metadata["generation"])}
