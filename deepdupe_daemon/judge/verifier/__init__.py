@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from deepdupe_daemon.model import Comparison, U8Array
 
-__all__ = ["PICTURE_SIDE_PX", "compare_pictures"]
+__all__ = ["PICTURE_SIDE_PX", "compare_pictures", "draw_comparison"]
 
 #: the longer side that both pictures should be decoded to, at most
 PICTURE_SIDE_PX: Final = 1024
@@ -32,3 +32,13 @@ def compare_pictures(
     from deepdupe_daemon.judge.verifier.compare import compare
 
     return compare(a, b)
+
+
+def draw_comparison(a: U8Array, b: U8Array, comparison: Comparison) -> U8Array:
+    """RGB, three panels of 512 px: a, b laid over it, and where they differ as a heat map, the worst tile boxed.
+
+    Takes what `compare_pictures` took and gave.
+    """
+    from deepdupe_daemon.judge.verifier.draw import drawn
+
+    return drawn(a, b, comparison)

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepdupe_daemon.judge.verifier.affine import Affine
+from deepdupe_daemon.judge.verifier.affine import IDENTITY, Affine
 from deepdupe_daemon.judge.verifier.agreement import Agreement, agreement, relit
 from deepdupe_daemon.judge.verifier.align import gradients, luma, register, warped
 from deepdupe_daemon.judge.verifier.features import Keypoints, keypoints, mirrored, placement
@@ -17,7 +17,7 @@ from deepdupe_daemon.judge.verifier.naming import Geometry, geometry
 from deepdupe_daemon.judge.verifier.orientation import ORIENTATIONS, likeness, orientation_affine, oriented
 from deepdupe_daemon.model import Comparison, Relation, U8Array
 
-__all__ = ["Finding", "compare", "examined"]
+__all__ = ["Finding", "compare", "examined", "in_order"]
 
 #: a tone further off is no re-encode: 1/3 EV is 15 levels in the mean, 2/3 EV 25
 _TONE_LEVELS = 22.0
@@ -42,6 +42,7 @@ class Finding:
     reason: str
     b_in_a: Affine | None = None
     agreement: Agreement | None = None
+    target_in_a: Affine = IDENTITY  # where the points of the agreement's target lie in a
     frame_is_flat: bool = False
     inliers: int = 0
     scene_inliers: int = 0
@@ -51,12 +52,13 @@ class Finding:
 
 def compare(a: U8Array, b: U8Array) -> Comparison:
     """The relation of two upright RGB pictures. Symmetric: their order only turns the transform around."""
-    first, second, swapped = _in_order(a, b)
+    first, second, swapped = in_order(a, b)
     found = examined(first, second)
     return _comparison(found, first, second, swapped=swapped)
 
 
-def _in_order(a: U8Array, b: U8Array) -> tuple[U8Array, U8Array, bool]:
+def in_order(a: U8Array, b: U8Array) -> tuple[U8Array, U8Array, bool]:
+    """The two with the larger one first, by their pixels alone, and whether they changed places."""
     for picture in (a, b):
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
             raise ValueError(f"not an RGB uint8 picture: {picture.shape} {picture.dtype}")
@@ -108,7 +110,7 @@ def _whole(a: U8Array, b: U8Array, orientation: tuple[bool, int], glance: float)
     b_in_a = orientation_affine(orientation).after(within)
     shape = geometry(b_in_a, a.shape, b.shape)
     plain_tone = agreed.tone <= _TONE_LEVELS and agreed.colour <= _COLOUR_LEVELS
-    common: dict[str, Any] = {"b_in_a": b_in_a, "agreement": agreed, "glance": glance}
+    common: dict[str, Any] = {"b_in_a": b_in_a, "target_in_a": b_in_a, "agreement": agreed, "glance": glance}
     if agreed.nearly_everywhere:
         if agreed.confirmed_tiles < _MIN_TILES:
             return Finding(Relation.UNDECIDED, "alike, but there is too little to see", **common)
@@ -163,9 +165,15 @@ def _placed(a: U8Array, b: U8Array, points_a: Keypoints, points_b: Keypoints, a_
         return Finding(Relation.DIFFERENT, "no common structure")
     finer_a = b_in_a.shrink(a.shape, b.shape) >= 1
     source, target, start = (a, b, b_in_a) if finer_a else (b, a, b_in_a.inverse())
-    placed, agreed = _fitted(source, target, start)
+    placed, agreed, window = _fitted(source, target, start)
+    part_in_a = placed.after(window) if finer_a else window
     placed = placed if finer_a else placed.inverse()
-    common: dict[str, Any] = {"b_in_a": a_in_original.after(placed), "agreement": agreed, **seen}
+    common: dict[str, Any] = {
+        "b_in_a": a_in_original.after(placed),
+        "target_in_a": a_in_original.after(part_in_a),
+        "agreement": agreed,
+        **seen,
+    }
     same = agreed.worst < 1 and agreed.confirmed_tiles >= _MIN_TILES
     if agreed.one_shot and (same or agreed.but_for_a_part) and max(placed.shares()) >= _MIN_COVER:
         beyond_a = placed.shares()[0] < placed.shares()[1]
@@ -174,11 +182,11 @@ def _placed(a: U8Array, b: U8Array, points_a: Keypoints, points_b: Keypoints, a_
     return Finding(Relation.SERIES, _why_not(agreed), **common)
 
 
-def _fitted(source: U8Array, target: U8Array, start: Affine) -> tuple[Affine, Agreement]:
-    """The placement refined on what both show, and how they agree there."""
+def _fitted(source: U8Array, target: U8Array, start: Affine) -> tuple[Affine, Agreement, Affine]:
+    """The placement refined on what both show, how they agree there, and where that part lies in the target."""
     box = _common_box(start.inside(source.shape, target.shape))
     if box is None:
-        return start, agreement(source, target, start)
+        return start, agreement(source, target, start), IDENTITY
     left, top, right, bottom = box
     part = np.ascontiguousarray(target[top:bottom, left:right])
     window = Affine.window(box, target.shape)
@@ -190,7 +198,7 @@ def _fitted(source: U8Array, target: U8Array, start: Affine) -> tuple[Affine, Ag
         unrefined = agreement(source, part, rough)
         if (not unrefined.one_exposure, unrefined.measure) < (not agreed.one_exposure, agreed.measure):
             exact, agreed = rough, unrefined
-    return exact.after(window.inverse()), agreed
+    return exact.after(window.inverse()), agreed, window
 
 
 def _common_box(inside: U8Array) -> tuple[int, int, int, int] | None:
@@ -218,7 +226,8 @@ def _comparison(found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> Com
         b_in_a = found.b_in_a
         shape = geometry(b_in_a.inverse(), b.shape, a.shape) if swapped else geometry(b_in_a, a.shape, b.shape)
         score = 1 / (1 + agreed.measure**2)
-        tile = agreed.tile
+        into_first = b_in_a.inverse().after(found.target_in_a) if swapped else found.target_in_a
+        tile = _moved(agreed.tile, into_first)
         if found.relation in (Relation.SAME, Relation.EDITED):
             transform = ", ".join(_words(shape, agreed, found))
         measures |= {
@@ -238,6 +247,15 @@ def _comparison(found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> Com
     if found.scene_inliers:
         measures |= {"inliers": float(found.inliers), "scene_inliers": float(found.scene_inliers)}
     return Comparison(found.relation, score, transform, tile, found.reason, measures)
+
+
+def _moved(tile: tuple[float, float, float, float], move: Affine) -> tuple[float, float, float, float]:
+    """The upright box around a tile seen in another picture, in shares of that picture."""
+    left, top, width, height = tile
+    corners = np.array([[2 * x - 1, 2 * y - 1, 1] for x in (left, left + width) for y in (top, top + height)])
+    there = np.clip((corners @ move.matrix()[:2].T + 1) / 2, 0, 1)
+    low, high = there.min(axis=0), there.max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
 def _words(shape: Geometry, agreed: Agreement, found: Finding) -> list[str]:
