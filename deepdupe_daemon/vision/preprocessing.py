@@ -64,9 +64,11 @@ def from_processor_file(path: Path, input_px: int | None) -> Preprocessing:
     factor = raw.get("rescale_factor", 1 / 255)
     if abs(factor - 1 / 255) > 1e-9:
         raise ModelError(f"rescale_factor {factor} is not supported, only 1/255", where=where)
-    resample = _RESAMPLE.get(raw.get("resample", 2))
-    if resample is None:
-        raise ModelError(f"resample {raw['resample']} is not supported, only 2 (bilinear) and 3 (bicubic)", where=where)
+    resample = _RESAMPLE.get(raw.get("resample", -1))
+    if resample is None:  # left out it would be its class's default, and classes differ
+        raise ModelError(
+            f"resample {raw.get('resample')} is not supported, only 2 (bilinear) and 3 (bicubic)", where=where
+        )
     spec = _spec(raw, resample, input_px, where)
     return Preprocessing(spec, _triple(raw, "image_mean", where), _triple(raw, "image_std", where))
 
@@ -82,6 +84,7 @@ def _spec(
             raise ModelError(f"a size of {size['height']} x {size['width']} is not square", where=where)
         return InputSpec(side_px=input_px or int(size["height"]), fit="squash", filter=resample)
     if "shortest_edge" in size and raw.get("do_center_crop"):
+        # transformers halves an odd margin downwards, torchvision (and we) to the even number: at most 1 px apart
         crop = raw.get("crop_size") or size["shortest_edge"]
         side = int(crop["height"] if isinstance(crop, Mapping) else crop)
         shorter = int(size["shortest_edge"])
