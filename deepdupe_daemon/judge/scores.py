@@ -1,8 +1,8 @@
 """Score normalisation: how much more alike a pair is than the query is to anything.
 
 Pizzi et al., "A Self-Supervised Descriptor for Image Copy Detection" (CVPR 2022), section 4.3: similarity minus the
-mean similarity to the query's nearest neighbours in a background set. Recall at 90 % precision on DISC rises from 37.7 %
-to 62.5 % with the same vectors.
+mean similarity to the query's nearest neighbours in a background set. Recall at 90 % precision on DISC rises from
+37.7 % to 62.5 % with the same vectors.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -11,17 +10,15 @@ import numpy as np
 
 from deepdupe_daemon.judge.verifier.affine import IDENTITY, Affine
 from deepdupe_daemon.judge.verifier.agreement import Agreement, agreement, relit
-from deepdupe_daemon.judge.verifier.align import gradients, luma, register, warped
+from deepdupe_daemon.judge.verifier.align import luma, register, warped
 from deepdupe_daemon.judge.verifier.features import Keypoints, keypoints, mirrored, placement
-from deepdupe_daemon.judge.verifier.naming import Geometry, geometry
+from deepdupe_daemon.judge.verifier.finding import Finding, plain_tone, told
+from deepdupe_daemon.judge.verifier.naming import geometry
 from deepdupe_daemon.judge.verifier.orientation import ORIENTATIONS, likeness, orientation_affine, oriented
 from deepdupe_daemon.model import Comparison, Relation, U8Array
 
-__all__ = ["Finding", "compare", "examined", "in_order"]
+__all__ = ["compare", "examined", "in_order"]
 
-#: a tone further off is no re-encode: 1/3 EV is 15 levels in the mean, 2/3 EV 25
-_TONE_LEVELS = 22.0
-_COLOUR_LEVELS = 7.0
 #: a picture whose brightness varies less than this at 32 x 32 is blank
 _FLAT_LEVELS = 3.0
 #: so many tiles of 8 x 8 pixels with edges that agree are a picture, fewer are a blank page with a speck
@@ -34,27 +31,11 @@ _MIN_INLIERS = 12
 _MIN_COVER = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found of a pair (a, b): the relation, and where b lies in a."""
-
-    relation: Relation
-    reason: str
-    b_in_a: Affine | None = None
-    agreement: Agreement | None = None
-    target_in_a: Affine = IDENTITY  # where the points of the agreement's target lie in a
-    frame_is_flat: bool = False
-    inliers: int = 0
-    scene_inliers: int = 0
-    glance: float = 0.0
-    relit: bool = False
-
-
 def compare(a: U8Array, b: U8Array) -> Comparison:
     """The relation of two upright RGB pictures. Symmetric: their order only turns the transform around."""
     first, second, swapped = in_order(a, b)
     found = examined(first, second)
-    return _comparison(found, first, second, swapped=swapped)
+    return told(found, first, second, swapped=swapped)
 
 
 def in_order(a: U8Array, b: U8Array) -> tuple[U8Array, U8Array, bool]:
@@ -109,20 +90,19 @@ def _whole(a: U8Array, b: U8Array, orientation: tuple[bool, int], glance: float)
     agreed = agreement(turned, b, within)
     b_in_a = orientation_affine(orientation).after(within)
     shape = geometry(b_in_a, a.shape, b.shape)
-    plain_tone = agreed.tone <= _TONE_LEVELS and agreed.colour <= _COLOUR_LEVELS
     common: dict[str, Any] = {"b_in_a": b_in_a, "target_in_a": b_in_a, "agreement": agreed, "glance": glance}
+    if agreed.worst < 1 and agreed.confirmed_tiles < _MIN_TILES:
+        return Finding(Relation.UNDECIDED, "alike, but there is too little to see", **common)
     if agreed.nearly_everywhere:
-        if agreed.confirmed_tiles < _MIN_TILES:
-            return Finding(Relation.UNDECIDED, "alike, but there is too little to see", **common)
-        if agreed.everywhere and shape.resized and plain_tone:
+        if agreed.everywhere and shape.resized and plain_tone(agreed):
             return Finding(Relation.SAME, "every tile agrees", **common)
-        return Finding(Relation.EDITED, "every tile agrees after alignment", **common, frame_is_flat=True)
+        return Finding(Relation.EDITED, "every tile agrees after alignment", **common)
     if agreed.but_for_a_part:
-        return Finding(Relation.EDITED, "the same picture but for one part", **common, frame_is_flat=True)
+        return Finding(Relation.EDITED, "the same picture but for one part", **common)
     filtered = _filtered(turned, b, within)
     if filtered is not None:
         common["agreement"] = filtered
-        return Finding(Relation.EDITED, "the same picture in another light", **common, frame_is_flat=True, relit=True)
+        return Finding(Relation.EDITED, "the same picture in another light", **common, relit=True)
     alike = orientation == (False, 0) and glance >= 0.8
     return Finding(Relation.SERIES if alike else Relation.DIFFERENT, _why_not(agreed), **common)
 
@@ -176,9 +156,7 @@ def _placed(a: U8Array, b: U8Array, points_a: Keypoints, points_b: Keypoints, a_
     }
     same = agreed.worst < 1 and agreed.confirmed_tiles >= _MIN_TILES
     if agreed.one_shot and (same or agreed.but_for_a_part) and max(placed.shares()) >= _MIN_COVER:
-        beyond_a = placed.shares()[0] < placed.shares()[1]
-        flat = _flat_outside(b, a, placed) if beyond_a else _flat_outside(a, b, placed.inverse())
-        return Finding(Relation.EDITED, "the same picture, by its aligned parts", **common, frame_is_flat=flat)
+        return Finding(Relation.EDITED, "the same picture, by its aligned parts", **common)
     return Finding(Relation.SERIES, _why_not(agreed), **common)
 
 
@@ -207,61 +185,3 @@ def _common_box(inside: U8Array) -> tuple[int, int, int, int] | None:
     if min(width, height) < 24:
         return None
     return left, top, left + width, top + height
-
-
-def _flat_outside(picture: U8Array, other: U8Array, place: Affine) -> bool:
-    """Whether what `picture` shows beyond `other` is mostly empty, like a border or an app around it."""
-    outside = place.inside(other.shape, picture.shape) == 0
-    if outside.sum() < 64:
-        return True
-    dx, dy = gradients(luma(picture))
-    return float((np.hypot(dx, dy)[outside] < 2.0).mean()) >= 0.75
-
-
-def _comparison(found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> Comparison:
-    measures: dict[str, float] = {"glance": found.glance}
-    score, tile, transform = 0.0, None, ""
-    agreed = found.agreement
-    if found.b_in_a is not None and agreed is not None:
-        b_in_a = found.b_in_a
-        shape = geometry(b_in_a.inverse(), b.shape, a.shape) if swapped else geometry(b_in_a, a.shape, b.shape)
-        score = 1 / (1 + agreed.measure**2)
-        into_first = b_in_a.inverse().after(found.target_in_a) if swapped else found.target_in_a
-        tile = _moved(agreed.tile, into_first)
-        if found.relation in (Relation.SAME, Relation.EDITED):
-            transform = ", ".join(_words(shape, agreed, found))
-        measures |= {
-            "worst": agreed.worst,
-            "changed": agreed.changed,
-            "confirmed": agreed.confirmed,
-            "structure": agreed.structure,
-            "confirmed_tiles": float(agreed.confirmed_tiles),
-            "explained": agreed.explained,
-            "noise": agreed.noise,
-            "edge_noise": agreed.edge_noise,
-            "tone": agreed.tone,
-            "colour": agreed.colour,
-            "kept": shape.kept,
-            "filled": shape.filled,
-        }
-    if found.scene_inliers:
-        measures |= {"inliers": float(found.inliers), "scene_inliers": float(found.scene_inliers)}
-    return Comparison(found.relation, score, transform, tile, found.reason, measures)
-
-
-def _moved(tile: tuple[float, float, float, float], move: Affine) -> tuple[float, float, float, float]:
-    """The upright box around a tile seen in another picture, in shares of that picture."""
-    left, top, width, height = tile
-    corners = np.array([[2 * x - 1, 2 * y - 1, 1] for x in (left, left + width) for y in (top, top + height)])
-    there = np.clip((corners @ move.matrix()[:2].T + 1) / 2, 0, 1)
-    low, high = there.min(axis=0), there.max(axis=0)
-    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
-
-
-def _words(shape: Geometry, agreed: Agreement, found: Finding) -> list[str]:
-    words = shape.words(frame_is_flat=found.frame_is_flat)
-    if agreed.worst >= 1:
-        words.append(f"overlay {max(1, round(100 * agreed.changed))} %")
-    if found.relit or agreed.tone > _TONE_LEVELS or agreed.colour > _COLOUR_LEVELS:
-        words.append("recoloured")
-    return words or ([] if found.relation is Relation.SAME else ["retouched"])

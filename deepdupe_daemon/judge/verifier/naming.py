@@ -49,8 +49,8 @@ class Geometry:
         """Whether b is all of a and nothing else, at another size; width and height may have been scaled unequally."""
         return not (self.mirrored or self.turned or self.cropped or self.framed) and 0.5 < self.stretch < 2
 
-    def words(self, *, frame_is_flat: bool) -> list[str]:
-        """The transform, named from a to b."""
+    def words(self, *, lost_is_flat: bool, gained_is_flat: bool) -> list[str]:
+        """The transform, from a to b. Flat: what only a shows, or only b, is empty like a border or an app's frame."""
         found = []
         if self.mirrored:
             found.append("mirrored")
@@ -58,10 +58,10 @@ class Geometry:
             found.append(f"rotated {_degrees(self.degrees)}")
         if self.stretched:
             found.append(f"stretched {self.stretch:.2f}")
-        if self.cropped and not (self.framed and self.kept > 0.9):
-            found.append(f"cropped to {round(100 * self.kept)} %")
+        if self.cropped:
+            found.append("border removed" if lost_is_flat else f"cropped to {round(100 * self.kept)} %")
         if self.framed:
-            found.append("bordered" if frame_is_flat else f"uncropped from {round(100 * self.filled)} %")
+            found.append("bordered" if gained_is_flat else f"uncropped from {round(100 * self.filled)} %")
         return found
 
 

@@ -106,7 +106,8 @@ def _valid(grid: tuple[int, ...], inside: U8Array | None, margin_px: int) -> np.
     rim = max(1, (margin_px + 1) // 2)
     valid[rim : grid[0] - rim, rim : grid[1] - rim] = True
     if inside is not None:
-        shrunk = cv2.erode(inside, np.ones((9, 9), np.uint8), borderValue=255)
+        # A JPEG block reaches 8 pixels over the rim of a turned picture, and a smoothing filter two more.
+        shrunk = cv2.erode(inside, np.ones((21, 21), np.uint8), borderValue=255)
         valid &= cv2.resize(shrunk, (grid[1], grid[0]), interpolation=cv2.INTER_AREA) >= 255
     return valid
 
