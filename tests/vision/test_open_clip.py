@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,9 @@ from torch import nn
 from deepdupe_daemon.config import ModelConfig
 from deepdupe_daemon.errors import ConfigError, DeepDupeError, ModelError
 from deepdupe_daemon.model import F32Array, U8Array
-from deepdupe_daemon.vision import Embedder, VisionNotice, load_embedder, preset
-from deepdupe_daemon.vision.open_clip_tags import CLIP_MEAN, CLIP_STD, TAGS
+from deepdupe_daemon.vision import Embedder, VisionNotice, load_embedder, plan_model, preset
+from deepdupe_daemon.vision.open_clip_tags import CLIP_MEAN, CLIP_STD, TAGS, OpenClipTag
+from deepdupe_daemon.vision.plans.open_clip import architecture_config
 from tests.vision.embedder_contract import check_contract, inputs
 from tests.vision.networks import (
     hub_snapshot,
@@ -269,6 +271,127 @@ def test_hidden_needs_a_class_token(tmp_path: Path) -> None:
             weights=str(file),
             embedding="hidden",
         )
+
+
+def other_architecture(folder: Path, vision: dict[str, object]) -> tuple[nn.Module, Embedder]:
+    """A network of another kind through open_clip, and the same from its file."""
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": {"context_length": 8, "vocab_size": 50, "layers": 1}}
+    (folder / "other.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    text = open_clip.CLIPTextCfg(context_length=8, vocab_size=50, width=64, heads=1, layers=1)
+    model = open_clip.CLIP(24, open_clip.CLIPVisionCfg(**vision), text).eval()
+    file = save_safetensors(model.state_dict(), folder / "weights.safetensors")
+    return model, load(name="own", backend="open_clip", architecture=str(folder / "other.json"), weights=str(file))
+
+
+@pytest.mark.parametrize(
+    "vision",
+    [
+        {"image_size": 64, "layers": [1, 1, 1, 1], "width": 32, "patch_size": None},
+        {"timm_model_name": "eva02_tiny_patch14_224", "timm_pool": "token", "timm_proj": "linear", "image_size": 224},
+    ],
+    ids=["resnet", "timm"],
+)
+def test_other_towers_give_their_final_embedding(tmp_path: Path, vision: dict[str, object]) -> None:
+    """A ResNet, and a timm tower with rotary tables that no checkpoint holds and a meta device would lose."""
+    model, embedder = other_architecture(tmp_path, vision)
+    batch = inputs(embedder, 3)
+    assert worst_cosine(embedder.embed(batch)["own.final"], reference(model, batch)) > 0.999999
+    own = {"architecture": str(tmp_path / "other.json"), "weights": str(tmp_path / "weights.safetensors")}
+    with pytest.raises(ConfigError, match="no class token"):
+        load(name="own", backend="open_clip", embedding="hidden", **own)
+    if "timm_model_name" in vision:
+        smaller = load(name="own", backend="open_clip", input_px=112, **own)
+        model.visual.set_input_size(112)
+        batch = inputs(smaller, 3)
+        assert worst_cosine(smaller.embed(batch)["own.final"], reference(model, batch)) > 0.999999
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"architecture": "ViT-B-33", "weights": "openai"}, r"no architecture 'ViT-B-33'.*ViT-B-32"),
+        ({"architecture": "ViT-B-16-quickgelu", "weights": "datacomp_xl_s13b_b90k"}, "trained with GELU"),
+        ({"architecture": "ViT-B-16", "weights": "nonsense"}, r"neither a file nor a weights tag.*datacomp_xl"),
+        ({"weights": "openai"}, "needs an architecture"),
+        ({"weights": "FOLDER/own.safetensors"}, "needs an architecture"),
+        ({"architecture": "FOLDER/gone.json", "weights": "FOLDER/own.safetensors"}, "no such file"),
+        ({"architecture": "ViT-B-32", "weights": "FOLDER/empty"}, "holds no checkpoint"),
+        ({"architecture": "ViT-B-32", "weights": "FOLDER/two"}, "holds 2 checkpoints"),
+        ({"architecture": "ViT-B-32", "weights": "FOLDER/zero.pt"}, "is empty"),
+        ({"architecture": "ViT-B-32", "weights": "FOLDER/bad.safetensors"}, "is not JSON"),
+        ({"architecture": "ViT-B-32", "weights": "FOLDER/list.safetensors"}, "is not a JSON object"),
+        ({"architecture": "ViT-B-32", "weights": "FOLDER/bare.safetensors"}, "no model_cfg"),
+        ({"architecture": "ViT-B-32", "weights": "FOLDER/tiny.safetensors"}, r"another architecture: layers is 2"),
+        ({"architecture": "ViT-B-32", "weights": "FOLDER/pad.safetensors"}, "resize_mode 'longest' is not supported"),
+        ({"architecture": "ViT-B-32-quickgelu", "weights": "FOLDER/gelu.safetensors"}, "says GELU, not QuickGELU"),
+        (
+            {"architecture": "ViT-L-14-quickgelu", "weights": "FOLDER/laion2b_s32b_b82k.safetensors"},
+            "its name says laion2b_s32b_b82k, and those weights were trained with GELU",
+        ),
+    ],
+)
+def test_each_contradiction_is_named(weights: Path, options: dict[str, str], words: str) -> None:
+    folder = weights.parent
+    b_32 = {"vision_cfg": {"layers": 12, "width": 768, "patch_size": 32, "image_size": 224}, "embed_dim": 512}
+    sidecars = {
+        "bad": "{",
+        "list": "[]",
+        "bare": "{}",
+        "tiny": json.dumps(
+            {"model_cfg": {"embed_dim": 24, "vision_cfg": {"layers": 2, "width": 64, "patch_size": 16}}}
+        ),
+        "pad": json.dumps({"model_cfg": b_32, "preprocess_cfg": {"resize_mode": "longest"}}),
+        "gelu": json.dumps({"model_cfg": b_32}),
+    }
+    for name, text in sidecars.items():
+        (folder / f"{name}.json").write_text(text)
+        (folder / f"{name}.safetensors").write_bytes(weights.read_bytes())
+    (folder / "laion2b_s32b_b82k.safetensors").write_bytes(weights.read_bytes())
+    (folder / "zero.pt").touch()
+    for name, count in (("empty", 0), ("two", 2)):
+        (folder / name).mkdir()
+        for at in range(count):
+            (folder / name / f"{at}.pt").write_bytes(b"x")
+    settings = {key: value.replace("FOLDER", str(folder)) for key, value in options.items()}
+    with pytest.raises(DeepDupeError, match=words) as raised:
+        load(name="own", backend="open_clip", **settings)
+    assert raised.value.exit_code == 78
+
+
+def test_a_tag_of_another_architecture_comes_from_open_clips_registry(tmp_path: Path) -> None:
+    cache = tmp_path / "hub"
+    held = hub_snapshot(cache, "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K") / "open_clip_model.safetensors"
+    save_safetensors({"visual.x": torch.zeros(3)}, held)
+    own = ModelConfig(
+        name="own", backend="open_clip", architecture="ViT-B-16", weights="datacomp_xl_s13b_b90k", cache_dir=cache
+    )
+    plan = plan_model(own, environ={"HOME": "/nowhere"})
+    assert plan.files == (held,)
+    assert plan.quick_gelu is False
+    assert plan.weights_label == "datacomp_xl_s13b_b90k"
+
+
+def test_a_published_digest_is_checked_and_recognised(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file under a publisher's own name must have its digest; one under any name is known by it."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    known = OpenClipTag("special", "org/x", "MIT", quick_gelu=True, mean=HALF, std=HALF, file="s.pt", sha256=digest[:8])
+    base = architecture_config(str(tiny_clip_config(tmp_path)))[0]
+    monkeypatch.setitem(TAGS, base, {"special": known})
+    quick = tiny_clip(quick_gelu=True)
+    quick.load_state_dict(tiny_clip().state_dict())
+    notices: list[VisionNotice] = []
+    embedder = tiny(weights, notices=notices)
+    batch = inputs(embedder, 3)
+    assert worst_cosine(embedder.embed(batch)["tiny.final"], reference(quick, batch, HALF, HALF)) > 0.999999
+    assert "own.safetensors is special: QuickGELU is on" in notices[0].text
+    home = tmp_path / "home"
+    (home / ".cache" / "clip").mkdir(parents=True)
+    (home / ".cache" / "clip" / "ViT-B-32.pt").write_bytes(weights.read_bytes())
+    with pytest.raises(ModelError, match="its publisher states 40d36571"):
+        load_embedder(ModelConfig(name="clip-vit-b-32", offline=True), environ={"HOME": str(home)})
 
 
 def test_changed_weights_under_one_name_are_another_space(weights: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,6 +78,9 @@ def load(plan: ModelPlan) -> LoadedModel:
         # a buffer that no checkpoint holds (rotary tables of timm towers): built with its values, then loaded again
         visual = _tower(config, plan, on=torch.device("cpu"))
         _assign(visual, state, plan, file)
+    if "timm_model_name" in config["vision_cfg"] and config["vision_cfg"].get("image_size", 224) != plan.spec.side_px:
+        set_input_size: Callable[[int], None] = visual.set_input_size  # type: ignore[assignment] # timm: no Tensor
+        set_input_size(plan.spec.side_px)  # as open_clip does for `force_image_size`, after the weights
     tower = ClipTower(visual, plan.embeddings, where=plan.name).eval()
 
     def place(device: torch.device, dtype: torch.dtype) -> Tower:
@@ -87,7 +90,9 @@ def load(plan: ModelPlan) -> LoadedModel:
 
 
 def _tower(config: Mapping[str, Any], plan: ModelPlan, *, on: torch.device) -> nn.Module:
-    vision = dict(config["vision_cfg"], image_size=plan.spec.side_px, timm_model_pretrained=False)
+    vision = dict(config["vision_cfg"], timm_model_pretrained=False)
+    if "timm_model_name" not in vision:
+        vision["image_size"] = plan.spec.side_px
     text = CLIPTextCfg(context_length=1, vocab_size=1, width=64, heads=1, layers=1)  # dropped at once
     with on:
         model = open_clip.CLIP(config["embed_dim"], CLIPVisionCfg(**vision), text, quick_gelu=bool(plan.quick_gelu))

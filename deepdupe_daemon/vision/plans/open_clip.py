@@ -210,7 +210,7 @@ def _with_overrides(
     spec, mean, std = choice.preprocessing.spec, choice.preprocessing.mean, choice.preprocessing.std
     known = choice.constants_known
     if input_px is not None:
-        patch = choice.config["vision_cfg"].get("patch_size", 1)
+        patch = choice.config["vision_cfg"].get("patch_size") or 1  # a ResNet has none
         if input_px % patch:
             raise ConfigError(f"input_px {input_px} is no multiple of the patch size {patch}", where=name)
         spec = InputSpec(side_px=input_px, fit=spec.fit, filter=spec.filter)
