@@ -101,6 +101,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Watching and walking begin at once, and the models load meanwhile; `go` follows once they are resident."""
+        (self.config.state_dir / "canary").mkdir(mode=0o700, exist_ok=True)
         self.intake.start()
         self.forward.start()
 

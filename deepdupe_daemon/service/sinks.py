@@ -103,7 +103,7 @@ def choose_sink(
     listens = os.path.exists(journal_socket)
     if not listens and to == "auto":
         return StderrSink(stream, clock), None
-    remedy = "install libsystemd-dev and pkg-config, then systemd-python into this environment; `make test` does both"
+    remedy = "install libsystemd-dev and pkg-config, then systemd-python into this environment; `make setup` does both"
     try:
         sink = JournalSink()
     except ImportError as missing:
