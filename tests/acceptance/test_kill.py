@@ -127,6 +127,7 @@ def test_five_kills_lose_nothing_and_repeat_nothing(
             live_one_life((number + 1) * 2 * FILES // FOLDERS)
         copying.finish()
         last = start()
+        eventually(lambda: last.ready, timeout_s=90)  # before, SIGTERM would find a program that only loads
         eventually(lambda: done(state_dir) == FILES, timeout_s=180, every_s=0.1)
         eventually(lambda: all_told(state_dir), timeout_s=30)
         eventually(lambda: behind(state_dir) == 0, timeout_s=120, every_s=0.1)
