@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 import torch
 
 from deepdupe_daemon.config import ModelConfig
+from deepdupe_daemon.model import InputSpec, SpaceKey
 from deepdupe_daemon.vision import Embedder, VisionNotice, load_embedder
 from deepdupe_daemon.vision.cuda import CudaEmbedder, padded_size
 from deepdupe_daemon.vision.embedder import OutOfDeviceMemory, StagedEmbedder
+from deepdupe_daemon.vision.precision import Chosen
+from deepdupe_daemon.vision.preprocessing import Preprocessing
 from tests.vision.embedder_contract import check_contract, inputs
 from tests.vision.networks import save_safetensors, tiny_clip, tiny_clip_config
 
@@ -35,6 +39,97 @@ def load(folder: Path, notices: list[VisionNotice], **options: object) -> Embedd
         **options,
     }
     return load_embedder(ModelConfig(**settings), environ={"HOME": "/nowhere"}, on_notice=notices.append)
+
+
+class Idle:
+    """A stream, an event or a graph of a device that does at once what it is told."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, _name: str) -> object:
+        return lambda *_: None
+
+
+@pytest.fixture
+def staged(monkeypatch: pytest.MonkeyPatch) -> CudaEmbedder:
+    """The staging of a CudaEmbedder over the processor: its slots and their order, without a device or graphs."""
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory=False, **options: empty(*shape, **options))
+    for name in ("Stream", "Event"):
+        monkeypatch.setattr(torch.cuda, name, Idle)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _stream: contextlib.nullcontext())
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    chosen = Chosen("fp32", lambda pictures: {"final": pictures.flatten(1)[:, ::7]}, "", {"final": 28})
+    return CudaEmbedder(
+        name="own",
+        spaces=(SpaceKey("own", "final", 28, preprocessing="{}"),),
+        preprocessing=Preprocessing(InputSpec(side_px=8), (0.1, 0.2, 0.3), (1.0, 1.0, 1.0)),
+        chosen=chosen,
+        device=torch.device("cpu"),
+        batch_ceiling=8,
+        exact=lambda: chosen.tower,
+    )
+
+
+def test_staging_keeps_the_contract(staged: CudaEmbedder) -> None:
+    check_contract(staged)
+
+
+def test_a_third_batch_in_flight_and_one_too_large_are_refused_and_leave_the_slots_free(staged: CudaEmbedder) -> None:
+    batch = inputs(staged, 9)
+    one, two = staged.begin(list(batch[:2])), staged.begin(list(batch[2:4]))
+    with pytest.raises(RuntimeError, match="in flight already"):
+        staged.begin(list(batch[:1]))
+    first = one.rows()["own.final"]
+    three = staged.begin(list(batch[4:6]))
+    assert np.array_equal(two.rows()["own.final"], staged.embed(batch[2:4])["own.final"])
+    assert np.array_equal(first, staged.embed(batch[:2])["own.final"])
+    with pytest.raises(OutOfDeviceMemory, match="more than the 8"):
+        staged.begin(list(batch))
+    three.rows()
+    staged._tower = None
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="is closed"):
+            staged.begin(list(batch[:1]))
+
+
+def test_without_graphs_it_says_so_and_runs(staged: CudaEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", refuse)
+    notices: list[VisionNotice] = []
+    staged.warm_up(notices.append)
+    assert [notice.text for notice in notices] == [
+        "own fp32 on cpu: runs without CUDA graphs: operation not permitted when stream is capturing"
+    ]
+    assert staged.embed(inputs(staged, 2))["own.final"].shape == (2, 28)
+
+
+def test_a_graph_is_captured_for_each_padded_size_and_replayed(
+    staged: CudaEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replay computes what was captured, over what lies in the graph's own pictures at that moment."""
+    captured: list[int] = []
+
+    class Graph:
+        def pool(self) -> int:
+            return 0
+
+        def replay(self) -> None:
+            own = next(graph for graph in staged._graphs.values() if graph.graph is self)
+            for name, block in staged._forward(own.pictures).items():
+                own.rows[name].copy_(block)
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **_: contextlib.nullcontext(captured.append(id(graph))))
+    staged.warm_up(lambda notice: pytest.fail(notice.text))
+    assert list(staged._graphs) == [8, 4, 2, 1]
+    assert len(set(captured)) == 4
+    with torch.inference_mode():
+        check_contract(staged)
 
 
 @pytest.mark.gpu
