@@ -7,7 +7,10 @@ The room promises
   file ends as a `Sighting` or as a `FileFailed` with a stable kind (`decode.refusal.Kind`);
 - that one read and one decode yield everything: content digest, PDQ with its 8 dihedral variants, EXIF facts, and
   one uint8 array per configured input;
-- that what a model sees agrees with its reference preprocessing to a PSNR of 40 dB at the least.
+- that what a model sees agrees with its reference preprocessing to a PSNR of 40 dB at the least;
+- that a model is planned without torch, then loaded, used and closed in one thread, the forward thread; that vectors of
+  other weights, constants or activations never carry the same space key; that no image fails its batch, and that no row
+  which is not finite leaves the room.
 
 Importing the room is cheap: each public name is loaded from its submodule when it is first asked for (PEP 562), so that
 `--help` imports neither Pillow nor torch.
