@@ -44,7 +44,7 @@ def setup(
     device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")] = None,
     precision: Annotated[str | None, typer.Option(metavar="TYPE", help="auto, fp16, bf16 or fp32.")] = None,
     folder: Annotated[list[str] | None, typer.Option(metavar="DIR", help="A folder to watch. Repeatable.")] = None,
-    action: Annotated[str | None, typer.Option(metavar="ACTION", help="observe or protected.")] = None,
+    action: Annotated[str | None, typer.Option(metavar="ACTION", help="observe, quarantine or protected.")] = None,
     state_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to keep what is known.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: the defaults for what is not given.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
@@ -91,8 +91,12 @@ def _ask(given: Answers, questions: Questions, shell: Shell) -> Answers:
     folders = given.folders or _ask_folders(questions, given, shell)
     action = given.action
     if action is None:
-        kinds = ["observe", "protected"]
-        texts = ["Observe: tell of duplicates, move nothing", "Protected: the same, and these pictures are always kept"]
+        kinds = ["observe", "protected", "quarantine"]
+        texts = [
+            "Observe: tell of duplicates, move nothing",
+            "Protected: move nothing, and these pictures are always kept",
+            "Quarantine: move proven duplicates that arrive to .deepdupe-quarantine, from where they can be restored",
+        ]
         action = kinds[questions.choose("Action", texts, what="action")]
     return Answers(folders, preset.name, embedding, given.weights, device, precision, action, given.state_dir)
 

@@ -11,28 +11,35 @@ from __future__ import annotations
 from deepdupe_daemon.config.chroma import ChromaConfig
 from deepdupe_daemon.config.decoder import DecoderConfig
 from deepdupe_daemon.config.folders import config_for_folders, user_state_dir, validated
+from deepdupe_daemon.config.hooks import HOOK_EVENTS, HookConfig
 from deepdupe_daemon.config.intake import IntakeConfig
 from deepdupe_daemon.config.judging import AlertConfig, JudgeConfig
 from deepdupe_daemon.config.load import load_config
 from deepdupe_daemon.config.model_choice import ModelConfig
 from deepdupe_daemon.config.patterns import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, PathFilter
+from deepdupe_daemon.config.quarantine import ACTIONABLE, BreakerConfig, QuarantineConfig
 from deepdupe_daemon.config.remembered import recall, remember
 from deepdupe_daemon.config.roots import RootConfig
 from deepdupe_daemon.config.sample import commented_yaml, describe, json_schema, sample_yaml
 from deepdupe_daemon.config.schema import DEFAULT_STATE_DIR, Config
 
 __all__ = [
+    "ACTIONABLE",
     "DEFAULT_EXCLUDE",
     "DEFAULT_INCLUDE",
     "DEFAULT_STATE_DIR",
+    "HOOK_EVENTS",
     "AlertConfig",
+    "BreakerConfig",
     "ChromaConfig",
     "Config",
     "DecoderConfig",
+    "HookConfig",
     "IntakeConfig",
     "JudgeConfig",
     "ModelConfig",
     "PathFilter",
+    "QuarantineConfig",
     "RootConfig",
     "commented_yaml",
     "config_for_folders",

@@ -12,7 +12,16 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from deepdupe_daemon.config.allowed import Schema, allowed, choices, found, known_keys, schema_at
-from deepdupe_daemon.config.places import Place, check_roots, check_runtime_dir, check_socket, check_state_dir, resolve
+from deepdupe_daemon.config.places import (
+    Place,
+    check_program,
+    check_quarantined_root,
+    check_roots,
+    check_runtime_dir,
+    check_socket,
+    check_state_dir,
+    resolve,
+)
 from deepdupe_daemon.config.problem import Location, Problem, config_error, key_text, nearest, suggestion
 from deepdupe_daemon.config.schema import DEFAULT_STATE_DIR, Config
 from deepdupe_daemon.config.yaml_lines import Document, read_yaml
@@ -58,7 +67,11 @@ def resolved(config: Config) -> Config:
     """`config` with the symbolic links of all its folders followed: inotify does not follow one at the root."""
     roots = tuple(root.model_copy(update={"path": Path(resolve(str(root.path)))}) for root in config.roots)
     runtime_dir = None if config.runtime_dir is None else Path(resolve(str(config.runtime_dir)))
-    places = {"roots": roots, "state_dir": Path(resolve(str(config.state_dir))), "runtime_dir": runtime_dir}
+    places: dict[str, object] = {"roots": roots, "state_dir": Path(resolve(str(config.state_dir)))}
+    places["runtime_dir"] = runtime_dir
+    if config.quarantine.folder is not None:
+        folder = Path(resolve(str(config.quarantine.folder)))
+        places["quarantine"] = config.quarantine.model_copy(update={"folder": folder})
     return config.model_copy(update=places)
 
 
@@ -131,14 +144,15 @@ def _follow(detail: ErrorDetails, value: object) -> tuple[Location, object]:
 def _disk_problems(document: Document) -> list[Problem]:
     """What the folders look like, for every folder that the file names, whether or not the rest of it is right."""
     values: Mapping[str, Any] = document.value if isinstance(document.value, dict) else {}
-    roots = []
-    listed = values.get("roots")
-    for index, root in enumerate(listed if isinstance(listed, list) else ()):
-        if isinstance(root, dict) and isinstance(root.get("path"), str):
+    roots, problems = [], []
+    for index, root in _sections_in(values.get("roots")):
+        if isinstance(root.get("path"), str):
             location = ("roots", index, "path")
-            roots.append(Place(root["path"], location, key_text(location)))
-    roots = [root for root in roots if root.usable]
-    problems = check_roots(roots)
+            place = Place(root["path"], location, key_text(location))
+            roots += [place] if place.usable else []
+            if place.usable and root.get("action") == "quarantine":
+                problems += check_quarantined_root(place, ("roots", index, "action"))
+    problems += check_roots(roots)
     state_dir = Place(str(values.get("state_dir", DEFAULT_STATE_DIR)), ("state_dir",), "state_dir")
     if state_dir.usable:
         problems += check_state_dir(state_dir, roots)
@@ -147,7 +161,20 @@ def _disk_problems(document: Document) -> list[Problem]:
         problems += check_runtime_dir(runtime_dir) if runtime_dir.usable else []
     elif state_dir.usable:
         problems += check_socket(state_dir)
+    quarantine = values.get("quarantine")
+    if isinstance(quarantine, dict) and isinstance(quarantine.get("folder"), str):
+        folder = Place(quarantine["folder"], ("quarantine", "folder"), "quarantine.folder")
+        problems += check_state_dir(folder, roots) if folder.usable else []
+    for index, hook in _sections_in(values.get("hooks")):
+        match hook.get("command"):
+            case [str(program), *_] if program.startswith("/"):
+                problems += check_program(Place(program, ("hooks", index, "command"), "hook"))
     return [Problem(problem.location, problem.text, document.line(problem.location)) for problem in problems]
+
+
+def _sections_in(value: object) -> list[tuple[int, dict[str, Any]]]:
+    """The sections of a list, with their places in it; what else stands there is told by the schema."""
+    return [(at, item) for at, item in enumerate(value) if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _read(path: Path, source: str) -> bytes:

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from deepdupe_daemon.config.problem import Location, Problem, nearest
 
-__all__ = ["Place", "check_roots", "check_runtime_dir", "check_socket", "check_state_dir", "resolve"]
+__all__ = [
+    "Place",
+    "check_program",
+    "check_quarantined_root",
+    "check_roots",
+    "check_runtime_dir",
+    "check_socket",
+    "check_state_dir",
+    "resolve",
+]
 
 #: sun_path of sockaddr_un(7), less its closing NUL
 _SOCKET_PATH_BYTES = 107
@@ -96,6 +105,23 @@ def check_runtime_dir(runtime_dir: Place) -> list[Problem]:
     return check_socket(runtime_dir) or _unwritable(runtime_dir, path, _existing(path))
 
 
+def check_quarantined_root(root: Place, location: Location) -> list[Problem]:
+    """A root that files are to be moved out of and cannot be: told at `location`, the key that asks for it."""
+    path = resolve(root.path)
+    if not os.path.isdir(path) or (failed := _attempt(path)) is None:
+        return []
+    text = f"found 'quarantine', but user {os.geteuid()} cannot write in {root.path}: {failed}"
+    return [Problem(location, f"{text}; allowed: observe, or a writable folder (under systemd: ReadWritePaths=)")]
+
+
+def check_program(program: Place) -> list[Problem]:
+    """A program that is not there, or that this user may not run."""
+    if os.path.isfile(program.path) and os.access(program.path, os.X_OK):
+        return []
+    why = "is no program that this user may run" if os.path.lexists(program.path) else "does not exist"
+    return [Problem(program.location, f"found {program.path!r}, which {why}; allowed: the path of a program")]
+
+
 def check_socket(folder: Place) -> list[Problem]:
     """A folder whose name leaves no room for the address of the control socket in it."""
     length = len(os.fsencode(os.path.join(resolve(folder.path), _SOCKET_NAME)))
@@ -131,14 +157,21 @@ def _unwritable(place: Place, path: str, base: str) -> list[Problem]:
     if not os.path.isdir(base):
         text = f"found {place.path!r}, where {base} is a file; allowed: a folder"
         return [Problem(place.location, text)]
+    failed = _attempt(base)
+    if failed is None:
+        return []
+    where = "" if base == path else f" (tried in {base})"
+    text = f"found {place.path!r}, which user {os.geteuid()} cannot write: {failed}{where}"
+    return [Problem(place.location, f"{text}; allowed: a writable folder, or one that can be made")]
+
+
+def _attempt(folder: str) -> str | None:
+    """Why no file can be made in `folder`; None where one can. The attempt leaves nothing behind."""
     try:
-        with tempfile.TemporaryFile(dir=base, prefix=".deepdupe-probe-"):
-            pass
+        with tempfile.TemporaryFile(dir=folder, prefix=".deepdupe-probe-"):
+            return None
     except OSError as error:
-        where = "" if base == path else f" (tried in {base})"
-        text = f"found {place.path!r}, which user {os.geteuid()} cannot write: {error.strerror}{where}"
-        return [Problem(place.location, f"{text}; allowed: a writable folder, or one that can be made")]
-    return []
+        return error.strerror or str(error)
 
 
 def _identity(path: str) -> tuple[int, int]:

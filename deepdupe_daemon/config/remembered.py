@@ -16,7 +16,7 @@ from deepdupe_daemon.model import display_path
 __all__ = ["recall", "remember"]
 
 _NAME = "configuration.json"
-_PATH_KEYS = ("path", "state_dir", "runtime_dir", "cache_dir")
+_PATH_KEYS = ("path", "state_dir", "runtime_dir", "cache_dir", "folder")
 
 
 def remember(config: Config) -> None:

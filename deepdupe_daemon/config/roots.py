@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from deepdupe_daemon.config.intake import IntakeConfig
 from deepdupe_daemon.config.patterns import PathFilter
-from deepdupe_daemon.config.section import Glob, Section
+from deepdupe_daemon.config.quarantine import ACTIONABLE, QuarantineClass
+from deepdupe_daemon.config.section import Glob, Section, absolute
 
 __all__ = ["RootConfig"]
 
@@ -23,10 +24,16 @@ class RootConfig(Section):
         "followed.",
         examples=["/srv/photos"],
     )
-    action: Literal["observe", "protected"] = Field(
+    action: Literal["observe", "quarantine", "protected"] = Field(
         default="observe",
-        description="observe: duplicates found here are reported, and nothing is moved. protected: the same, and in a "
-        "pair the picture in a protected folder is always the one to keep.",
+        description="observe: duplicates found here are reported, and nothing is moved. quarantine: proven duplicates "
+        "that arrive here from now on are moved to quarantine, from where they can be restored. protected: nothing is "
+        "moved, and in a pair the picture in a protected folder is always the one to keep.",
+    )
+    quarantine_classes: Annotated[tuple[QuarantineClass, ...], Field(min_length=1)] = Field(
+        default=tuple(each for each in ACTIONABLE if each.proven),
+        description="With action quarantine: which verdicts are acted on, of identical-bytes, identical-pixels, "
+        "re-encoded and, if you add it, edited. series and related never are.",
     )
     include: tuple[Glob, ...] = Field(
         default=(),
@@ -56,17 +63,3 @@ class RootConfig(Section):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return absolute(value)
-
-    @field_validator("action", mode="before")
-    @classmethod
-    def _quarantine_comes_later(cls, value: object) -> object:
-        if value == "quarantine":
-            raise ValueError("found 'quarantine', but this version never moves a file; allowed: observe or protected")
-        return value
-
-
-def absolute(value: Path) -> Path:
-    """`value` without `.` and `..` in the spelling; ValueError when it is relative."""
-    if not value.is_absolute():
-        raise ValueError(f"found the relative path {str(value)!r}; allowed: an absolute path, starting with /")
-    return value

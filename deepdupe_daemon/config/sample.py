@@ -7,7 +7,7 @@ import os
 import re
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel
@@ -72,13 +72,32 @@ def _section(section: BaseModel, indent: str, *, explain: bool) -> list[str]:
             if default is PydanticUndefined:
                 text += " Required."
             margin = f"{indent}# "
-            lines += textwrap.wrap(text, _WIDTH, initial_indent=margin, subsequent_indent=margin)
+            lines += textwrap.wrap(
+                text, _WIDTH, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+            )
         lines += _entry(key, value, indent, explain=explain)
+        if explain and value == () and (item := _item(field.annotation)) is not None:
+            lines += _example(item, indent + "  ")
         if explain and (not indent or isinstance(value, BaseModel)):
             lines.append("")
     while lines and not lines[-1]:
         lines.pop()
     return lines
+
+
+def _item(annotation: Any) -> type[BaseModel] | None:  # Any: whatever a field is annotated with
+    """What a list of sections holds."""
+    items = [each for each in get_args(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+    return items[0] if items else None
+
+
+def _example(item: type[BaseModel], indent: str) -> list[str]:
+    """An item of an empty list as comments, each key with its description: its example, or its default."""
+    given = {key: field.examples[0] for key, field in item.model_fields.items() if field.examples}
+    body = _section(item(**given), "    ", explain=True)
+    first = next(number for number, line in enumerate(body) if not line.lstrip().startswith("#"))
+    shown = [*(line[2:] for line in body[:first]), f"  - {body[first].lstrip()}", *body[first + 1 :]]
+    return [f"{indent}#{line}".rstrip() for line in shown]
 
 
 def _entry(key: str, value: object, indent: str, *, explain: bool) -> list[str]:

@@ -10,11 +10,13 @@ from pydantic import Field, field_validator, model_validator
 
 from deepdupe_daemon.config.chroma import ChromaConfig
 from deepdupe_daemon.config.decoder import DecoderConfig
+from deepdupe_daemon.config.hooks import HookConfig
 from deepdupe_daemon.config.intake import IntakeConfig
 from deepdupe_daemon.config.judging import AlertConfig, JudgeConfig
 from deepdupe_daemon.config.model_choice import ModelConfig
-from deepdupe_daemon.config.roots import RootConfig, absolute
-from deepdupe_daemon.config.section import Section, Text
+from deepdupe_daemon.config.quarantine import QuarantineConfig
+from deepdupe_daemon.config.roots import RootConfig
+from deepdupe_daemon.config.section import Section, Text, absolute
 
 __all__ = ["DEFAULT_STATE_DIR", "Config"]
 
@@ -50,6 +52,15 @@ class Config(Section):
     decoder: DecoderConfig = Field(default=DecoderConfig(), description="The worker processes that open pictures.")
     chroma: ChromaConfig = Field(default=ChromaConfig(), description="The database that other programs can query.")
     judge: JudgeConfig = Field(default=JudgeConfig(), description="From candidates to verdicts.")
+    quarantine: QuarantineConfig = Field(
+        default=QuarantineConfig(),
+        description="Where quarantined files go, and how many at most without a person's word.",
+    )
+    hooks: tuple[HookConfig, ...] = Field(
+        default=(),
+        description="Commands of your own that are run when something happens, each with the record as one JSON object "
+        "on its standard input. One that fails is reported and holds nothing up.",
+    )
     alerts: AlertConfig = Field(default=AlertConfig(), description="Where alerts go.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least important messages that are written."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
 from deepdupe_daemon.config.patterns import check_glob
 
-__all__ = ["GIB", "ByteCount", "Count", "Flag", "Glob", "Number", "Section", "Text"]
+__all__ = ["GIB", "ByteCount", "Count", "Flag", "Glob", "Number", "Section", "Text", "absolute"]
 
 GIB = 1024**3
 _UNITS = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": GIB, "tib": 1024**4}
@@ -51,3 +52,10 @@ class Section(BaseModel):
     """A frozen part of the configuration. Every field carries the description that the sample file shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False, validate_default=True)
+
+
+def absolute(value: Path) -> Path:
+    """`value` without `.` and `..` in the spelling; ValueError when it is relative."""
+    if not value.is_absolute():
+        raise ValueError(f"found the relative path {str(value)!r}; allowed: an absolute path, starting with /")
+    return value

@@ -76,7 +76,7 @@ def test_a_script_can_answer_every_question(here: Deepdupe, written: Path, photo
         (["--model", "clip"], "error: --model: found 'clip'; allowed: clip-vit-l-14, clip-vit-b-32, dinov3-vit-l-16,"),
         (["--device", "gpu"], "error: models[0].device: found 'gpu'; allowed: auto, cpu, cuda or cuda:N"),
         (["--precision", "fp8"], "error: models[0].precision: found 'fp8'; allowed: auto, fp16, bf16 or fp32"),
-        (["--action", "quarantine"], "error: roots[0].action: found 'quarantine', but this version never moves a file"),
+        (["--action", "delete"], "error: roots[0].action: found 'delete'; allowed: observe, quarantine or protected"),
         (["--folder", "none"], "which does not exist; allowed: an existing folder"),
         (
             ["--model", "pdq", "--embedding", "final"],

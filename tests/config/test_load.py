@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,29 @@ alerts:
             "intake:\n  include: []",
             "2: intake.include: found a list of 0; allowed: a list of texts with at least one item",
         ),
+        ("quarantine:\n  folder: q", "2: quarantine.folder: found the relative path 'q'; allowed: an absolute path"),
+        ("quarantine:\n  breaker:\n    most: 0", "3: quarantine.breaker.most: found 0; allowed: a whole number of at"),
+        (
+            "quarantine:\n  breaker:\n    most_share: 2",
+            "3: quarantine.breaker.most_share: found 2; allowed: a number above 0, at most 1",
+        ),
+        (
+            "quarantine:\n  retention_days: 0",
+            "2: quarantine.retention_days: found 0; allowed: a number above 0 or null",
+        ),
+        ("hooks:\n  - events: [quarantined]", "2: hooks[0].command: found nothing; allowed: a list of texts"),
+        (
+            "hooks:\n  - command: [tell-me]",
+            "2: hooks[0].command: found the program 'tell-me'; allowed: its absolute path, starting with /",
+        ),
+        (
+            "hooks:\n  - command: [/bin/true]\n    events: [quarantine]",
+            "3: hooks[0].events[0]: found 'quarantine'; allowed: duplicate-found, related-found, quarantined,",
+        ),
+        (
+            "hooks:\n  - command: [/bin/true]\n    timeout_s: 0",
+            "3: hooks[0].timeout_s: found 0; allowed: a number above 0, at most 3600",
+        ),
         ("state_dir: state", "1: state_dir: found the relative path 'state'; allowed: an absolute path"),
         ("log_level: trace", "1: log_level: found 'trace'; allowed: debug, info, warning or error"),
     ],
@@ -169,8 +193,20 @@ def test_a_wrong_value_is_told_with_line_key_found_and_allowed(text: str, expect
         ("roots:\n  - {}", "2: roots[0].path: found nothing; allowed: a path"),
         ("roots:\n  - path: srv", "2: roots[0].path: found the relative path 'srv'; allowed: an absolute path"),
         (
-            "roots:\n  - path: /\n    action: quarantine",
-            "3: roots[0].action: found 'quarantine', but this version never",
+            "roots:\n  - path: /\n    action: quarantin",
+            "3: roots[0].action: found 'quarantin'; allowed: observe, quarantine or protected (did you mean",
+        ),
+        (
+            "roots:\n  - path: /\n    quarantine_classes: [edited, related]",
+            "3: roots[0].quarantine_classes[1]: found 'related', which proves no copy and is never acted on; allowed",
+        ),
+        (
+            "roots:\n  - path: /\n    quarantine_classes:\n    - copies",
+            "[0]: found 'copies'; allowed: identical-bytes, identical-pixels, re-encoded or edited",
+        ),
+        (
+            "roots:\n  - path: /\n    quarantine_classes: []",
+            "3: roots[0].quarantine_classes: found a list of 0; allowed: a list of identical-bytes, ",
         ),
     ],
 )
@@ -333,6 +369,37 @@ class TestFolders:
             photos.chmod(0o700)
         assert "may not read; allowed: a readable folder" in told[0]
         assert "cannot write: Permission denied" in told[1]
+
+    def test_a_quarantine_folder_in_a_root_or_around_one(self, write: Write, photos: Path) -> None:
+        (photos / "deeper").mkdir()
+        head = f"roots:\n  - path: {photos}\n    action: quarantine\nstate_dir: {photos.parent}/s\nquarantine:\n"
+        told = messages(write(f"{head}  folder: {photos}/deeper/q\n"))
+        assert len(told) == 1
+        assert told[0].startswith(
+            f"6: quarantine.folder: found '{photos}/deeper/q', which lies inside roots[0].path ({photos})"
+        )
+        told = messages(write(f"{head}  folder: {photos.parent}\n"))
+        assert f"6: quarantine.folder: found '{photos.parent}', and roots[0].path ({photos}) lies inside" in told[0]
+        assert load_config(write(f"{head}  folder: {photos.parent}/q\n")).quarantine.folder == photos.parent / "q"
+        assert not (photos.parent / "q").exists(), "it is made when it is needed"
+
+    @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc, where nobody can make a file")
+    def test_a_quarantined_root_that_cannot_be_written(self, write: Write, photos: Path) -> None:
+        text = f"roots:\n  - path: /proc/self/task\n    action: {{}}\nstate_dir: {photos.parent}/s\n"
+        (told,) = messages(write(text.format("quarantine")))
+        assert told.startswith("3: roots[0].action: found 'quarantine', but user ")
+        assert "cannot write in /proc/self/task: " in told
+        assert load_config(write(text.format("observe"))).roots[0].action == "observe"
+
+    def test_a_hook_that_is_no_program(self, write: Write, photos: Path) -> None:
+        (photos / "plain").write_text("x")
+        hooks = f"hooks:\n  - command: [/no/such]\n  - command: [{photos}/plain]\n  - command: [{sys.executable}, -V]\n"
+        told = messages(write(f"roots:\n  - path: {photos}\nstate_dir: {photos.parent}/s\n{hooks}"))
+        refused = "is no program that this user may run"
+        assert told == [
+            "5: hooks[0].command: found '/no/such', which does not exist; allowed: the path of a program",
+            f"6: hooks[1].command: found '{photos}/plain', which {refused}; allowed: the path of a program",
+        ]
 
     def test_the_probe_leaves_nothing_behind(self, write: Write, photos: Path) -> None:
         (photos.parent / "state").mkdir()
