@@ -14,7 +14,8 @@
     ├── FileFailed           one file could not be seen; the service goes on     -
     │   └── NotAnImage       its bytes are no image that we can open             -
     ├── ControlError         the running daemon could not be asked               exit 69
-    └── ActionRefused        a move or restore was not carried out, nothing changed
+    ├── ActionRefused        a move or restore was not carried out, nothing changed
+    └── ActionUnfinished     a move stopped half-way; recovery goes on with it       -
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import ClassVar
 
 __all__ = [
     "ActionRefused",
+    "ActionUnfinished",
     "AlreadyRunning",
     "ConfigError",
     "ControlError",
@@ -137,4 +139,26 @@ class ControlError(DeepDupeError):
 
 
 class ActionRefused(DeepDupeError):
-    """A move or a restore was not carried out; nothing was changed."""
+    """A move or a restore was not carried out; nothing was changed.
+
+    `kind` is a stable slug (`keeper-gone`, `changed`, `busy`, `no-space`, ...), `retry` says whether later can help.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        kind: str = "refused",
+        retry: bool = False,
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.kind = kind
+        self.retry = retry
+
+
+class ActionUnfinished(DeepDupeError):
+    """Something moved and can be moved neither on nor back just now. Nothing is lost; recovery goes on with it."""
+
+    retryable = True

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepdupe_daemon.ledger.action_rows import ActionFile, ActionRow, ActionState, Intent, Party
     from deepdupe_daemon.ledger.connection import LedgerFull
     from deepdupe_daemon.ledger.ledger import LEDGER_NAME, Ledger
     from deepdupe_daemon.ledger.lock import StateLock, lock_state_dir
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEDGER_NAME",
+    "ActionFile",
+    "ActionRow",
+    "ActionState",
     "F16Array",
     "FileRow",
     "I64Array",
     "ImageRow",
+    "Intent",
     "Ledger",
     "LedgerFull",
     "Noted",
+    "Party",
     "SeenRecord",
     "StateLock",
     "VerdictRow",
@@ -33,9 +39,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "ActionFile": "action_rows",
+    "ActionRow": "action_rows",
+    "ActionState": "action_rows",
+    "Intent": "action_rows",
     "LEDGER_NAME": "ledger",
     "Ledger": "ledger",
     "LedgerFull": "connection",
+    "Party": "action_rows",
     "StateLock": "lock",
     "lock_state_dir": "lock",
 }

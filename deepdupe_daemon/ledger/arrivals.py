@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from deepdupe_daemon.ledger.files import Files, identity_columns, tree_range
+from deepdupe_daemon.ledger.files import GONE, Files, identity_columns, tree_range
 from deepdupe_daemon.ledger.rows import Noted
 from deepdupe_daemon.model import Arrival, FileIdentity
 
 __all__ = ["Arrivals"]
 
 _LOOKUP_PATHS = 200
-_GONE = "was = CASE state WHEN 'gone' THEN was ELSE state END, state = 'gone', lacks_vectors = 0"
 _HOLDER = "file_id, path, dev, ino, size, mtime_ns, state, was, image_id, live, retry_at_ns, root_length, former"
 
 
@@ -73,13 +72,13 @@ class Arrivals(Files):
         if not self._db.one(f"SELECT 1 FROM files WHERE {there}", (path,)):
             return 0
         with self._db.writing():
-            return self._db.run(f"UPDATE files SET {_GONE} WHERE {there}", (path,))
+            return self._db.run(f"UPDATE files SET {GONE} WHERE {there}", (path,))
 
     def note_gone_tree(self, prefix: bytes) -> int:
         """No file below `prefix` is there any longer; says how many there were."""
         with self._db.writing():
             return self._db.run(
-                f"UPDATE files SET {_GONE} WHERE path >= ? AND path < ? AND former = 0 AND state <> 'gone'",
+                f"UPDATE files SET {GONE} WHERE path >= ? AND path < ? AND former = 0 AND state <> 'gone'",
                 tree_range(prefix),
             )
 
@@ -181,7 +180,7 @@ class Arrivals(Files):
     def _displace(self, row: _Row) -> None:
         """Another file was moved over this one's path: it is gone, and kept as history beside the new holder."""
         self._db.run(
-            f"UPDATE files SET {_GONE}, former = file_id WHERE file_id = ?",
+            f"UPDATE files SET {GONE}, former = file_id WHERE file_id = ?",
             (row.file_id,),
         )
 

@@ -12,7 +12,7 @@ from deepdupe_daemon.ledger.rows import FileRow
 from deepdupe_daemon.ledger.schema import LIVING, identity_column
 from deepdupe_daemon.model import FileIdentity, FileKey, FileState
 
-__all__ = ["FILE_COLUMNS", "Files", "file_row", "identity_columns", "tree_range"]
+__all__ = ["FILE_COLUMNS", "GONE", "Files", "file_row", "identity_columns", "tree_range"]
 
 #: what `file_row` reads; wants `files f LEFT JOIN images i USING (image_id)`
 FILE_COLUMNS = (
@@ -21,6 +21,8 @@ FILE_COLUMNS = (
 )
 _FILES = f"SELECT {FILE_COLUMNS} FROM files f LEFT JOIN images i ON i.image_id = f.image_id"
 _PAGE_ROWS = 2000
+#: the SET clause of a file that is no longer where its row says
+GONE = "was = CASE state WHEN 'gone' THEN was ELSE state END, state = 'gone', lacks_vectors = 0"
 
 
 def file_row(row: tuple[Any, ...]) -> FileRow:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from deepdupe_daemon.ledger.files import identity_columns
+from deepdupe_daemon.ledger.restorations import Restorations
 from deepdupe_daemon.ledger.rows import VerdictRow
 from deepdupe_daemon.ledger.schema import LIVING
 from deepdupe_daemon.ledger.verdict_row import verdict_columns
@@ -15,7 +16,8 @@ from deepdupe_daemon.model import FileKey, Verdict
 
 __all__ = ["Judgements", "OnRefused"]
 
-#: told of a verdict that was not recorded: "cycle", "duplicate changed", "keeper changed" or "marked not-duplicate"
+#: told of a verdict that was not recorded: "cycle", "duplicate changed", "keeper changed", "marked not-duplicate" or
+#: "restored"
 OnRefused = Callable[[Verdict, str], None]
 
 #: A chain of keepers longer than this can only be a loop.
@@ -27,7 +29,7 @@ class _Party(NamedTuple):
     image_id: int
 
 
-class Judgements(Verdicts):
+class Judgements(Verdicts, Restorations):
     """The judge's side of the ledger."""
 
     def record_judged(
@@ -46,7 +48,8 @@ class Judgements(Verdicts):
         Guarded: files that changed meanwhile stay as they are (by `keys` where given, else by their state). A verdict
         is refused, and `on_refused` told after the commit, where the duplicate or the keeper is no longer there with
         the bytes judged (a duplicate that is there then waits in `take_seen`), where the pair was marked not-duplicate,
-        and where the keeper is, through current verdicts, itself a duplicate of the duplicate ("cycle": those stay).
+        where the duplicate was brought back from quarantine ("restored"), and where the keeper is, through current
+        verdicts, itself a duplicate of the duplicate ("cycle": those stay).
         """
         verdicts = list(verdicts)
         refused: list[tuple[Verdict, str]] = []
@@ -102,6 +105,8 @@ class Judgements(Verdicts):
     def _refusal(self, verdict: Verdict, duplicate: _Party, keeper: _Party) -> str | None:
         if self.is_not_duplicate(verdict.duplicate_digest, verdict.keeper_digest):
             return "marked not-duplicate"
+        if self.was_restored(verdict.duplicate.path, verdict.duplicate.identity.ino, verdict.duplicate_digest):
+            return "restored"
         at: int | None = keeper.file_id
         for _ in range(_LONGEST_CHAIN):
             if at is None:

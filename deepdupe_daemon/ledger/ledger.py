@@ -9,6 +9,7 @@ from typing import Self
 
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.errors import LedgerVersion, StateError
+from deepdupe_daemon.ledger.action_states import ActionStates
 from deepdupe_daemon.ledger.arrivals import Arrivals
 from deepdupe_daemon.ledger.connection import Database, Lstat
 from deepdupe_daemon.ledger.judgements import Judgements
@@ -23,7 +24,7 @@ __all__ = ["LEDGER_NAME", "Ledger"]
 LEDGER_NAME = "ledger.sqlite"
 
 
-class Ledger(Arrivals, Queue, Results, Switching, Judgements):
+class Ledger(Arrivals, Queue, Results, Switching, Judgements, ActionStates):
     """What is known of every file, image, vector and verdict, and what waits to be done.
 
     One object is one SQLite connection, owned by the thread that opened it. Several may be open at once, in this and in

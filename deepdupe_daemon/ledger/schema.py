@@ -148,8 +148,62 @@ CREATE TABLE not_duplicates (
 ) STRICT, WITHOUT ROWID;
 """
 
+_STEP_2 = """
+-- Files that moved into quarantine, or back. A row outlives its action: it is what `restored before` is known by.
+CREATE TABLE actions (
+    action_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    token TEXT NOT NULL UNIQUE,                            -- the name of its folder in `place`
+    state TEXT NOT NULL CHECK (state IN
+        ('intended', 'quarantined', 'abandoned', 'restoring', 'restored', 'purging', 'purged')),
+    verdict_id INTEGER NOT NULL REFERENCES verdicts,
+    class TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    place BLOB NOT NULL,
+    intended_at_ns INTEGER NOT NULL,
+    moved_at_ns INTEGER,
+    changed_at_ns INTEGER NOT NULL,
+    told_at_ns INTEGER,
+    kind TEXT,
+    reason TEXT
+) STRICT;
+CREATE INDEX actions_open ON actions (action_id) WHERE state IN ('intended', 'restoring', 'purging');
+CREATE INDEX actions_untold ON actions (action_id) WHERE told_at_ns IS NULL AND state IN ('quarantined', 'restored');
+CREATE INDEX actions_moved ON actions (moved_at_ns) WHERE moved_at_ns IS NOT NULL;
+CREATE INDEX actions_verdict ON actions (verdict_id);
+
+CREATE TABLE action_files (
+    action_id INTEGER NOT NULL REFERENCES actions,
+    position INTEGER NOT NULL,                             -- 0: the file that was judged
+    path BLOB NOT NULL,
+    root_length INTEGER NOT NULL,
+    dev ANY NOT NULL,
+    ino ANY NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns ANY NOT NULL,
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    stored BLOB NOT NULL,
+    keeper_path BLOB,
+    keeper_root_length INTEGER,
+    keeper_dev ANY,
+    keeper_ino ANY,
+    keeper_size INTEGER,
+    keeper_mtime_ns ANY,
+    keeper_digest BLOB,
+    target BLOB,                                           -- where it was, or is being, restored to
+    target_ino ANY,                                        -- the inode that came back there
+    PRIMARY KEY (action_id, position),
+    CHECK ((keeper_path IS NULL) = (keeper_digest IS NULL)),
+    CHECK (position > 0 OR keeper_path IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX action_files_path ON action_files (path);
+CREATE INDEX action_files_inode ON action_files (ino);
+CREATE INDEX action_files_keeper ON action_files (keeper_path);
+CREATE INDEX action_files_keeper_inode ON action_files (keeper_ino);
+CREATE INDEX action_files_digest ON action_files (digest);
+"""
+
 #: step n (counted from 1) takes a ledger from schema n - 1 to schema n
-STEPS: tuple[str, ...] = (_STEP_1,)
+STEPS: tuple[str, ...] = (_STEP_1, _STEP_2)
 
 
 def vectors_table(space_id: int) -> str:
