@@ -15,6 +15,7 @@ from deepdupe_daemon.clock import Clock, SystemClock
 from deepdupe_daemon.config import Config
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import FileState
+from deepdupe_daemon.service.hooks import Hooks
 from deepdupe_daemon.service.loading import resident_models
 from deepdupe_daemon.service.notify import Notifier
 from deepdupe_daemon.service.progress import Progress
@@ -89,13 +90,15 @@ def _run(
     clock: Clock,
 ) -> Supervisor:
     sink = _sink(config, clock, on_record)
+    hooks = Hooks(config.hooks, environ=os.environ, report=sink.emit) if config.hooks else None
     supervisor = Supervisor(
         config,
         clock=clock,
-        sink=sink,
+        sink=sink if hooks is None else TeeSink([sink, hooks]),
         notifier=Notifier.from_environment(os.environ, os.getpid()),
         models=resident_models(config, os.environ, lambda notice: sink.emit(notice_record(notice.kind, notice.text))),
         watch=watch,
+        hooks=hooks,
         on_progress=on_progress,
     )
     with _signals(supervisor):

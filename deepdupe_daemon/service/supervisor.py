@@ -16,17 +16,22 @@ from deepdupe_daemon.ledger import lock_state_dir
 from deepdupe_daemon.service.control import ControlServer
 from deepdupe_daemon.service.control_client import socket_path
 from deepdupe_daemon.service.gauge import Gauge
+from deepdupe_daemon.service.hooks import Hooks
 from deepdupe_daemon.service.notify import Notifier
 from deepdupe_daemon.service.operations import operations
 from deepdupe_daemon.service.pipeline import Pipeline
 from deepdupe_daemon.service.progress import Progress
 from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.service.sinks import Sink
+from deepdupe_daemon.service.threads import start_thread
 
 __all__ = ["Supervisor"]
 
 #: how long a stop may take before what is in flight is given up (it stays pending); below systemd's default of 90 s
 DRAIN_S = 20.0
+
+#: how long a stop waits for hooks that are under way before they are ended
+HOOKS_S = 5.0
 
 #: between two looks at the stages: while there is work or somebody looks on, and while there is neither
 BUSY_TICK_S = 0.5
@@ -53,15 +58,18 @@ class Supervisor:
         notifier: Notifier,
         models: ResidentModels,
         watch: bool,
+        hooks: Hooks | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        """`watch`: False ends the run once all that is there now has been judged and stored (`scan`)."""
+        """`watch`: False ends the run once all that is there now has been judged and stored (`scan`). `hooks`: a part
+        of `sink` whose thread is started and ended here."""
         self._config = config
         self._clock = clock
         self._sink = sink
         self._notifier = notifier
         self._models = models
         self._watch = watch
+        self._hooks = hooks
         self._on_progress = on_progress or (lambda _progress: None)
         self._wake = threading.Event()
         self._stopping = False
@@ -82,6 +90,7 @@ class Supervisor:
         """
         with lock_state_dir(self._config.state_dir):
             remember(self._config)
+            hooks = start_thread("hooks", self._hooks.run, self._note_fatal) if self._hooks is not None else None
             pipeline = Pipeline(
                 self._config,
                 clock=self._clock,
@@ -105,6 +114,10 @@ class Supervisor:
                 control.stop()
                 pipeline.stop(DRAIN_S)
                 self.told = pipeline.alerter.told
+                if self._hooks is not None and hooks is not None:
+                    self._hooks.stop()
+                    hooks.join(HOOKS_S)
+                    self._hooks.abandon()
         if self._fatal is not None:
             self._tell_fatal(self._fatal)
             raise self._fatal.error
