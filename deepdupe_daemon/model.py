@@ -36,6 +36,9 @@ __all__ = [
     "display_path",
 ]
 
+#: the same text for the same value
+_CANONICAL = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
 #: an array of pixels
 U8Array = npt.NDArray[np.uint8]
 #: an array of embeddings, rows L2-normalised
@@ -119,7 +122,10 @@ class ImageFacts:
     exif: ExifFacts = field(default_factory=ExifFacts)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+        # by name, since `asdict` copies deeply and takes ten times as long: half of the time of a commit
+        flat: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        flat["exif"] = {name: getattr(self.exif, name) for name in self.exif.__slots__}
+        return _CANONICAL.encode(flat)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -18,7 +18,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
 class Eventually(Protocol):
-    def __call__(self, predicate: Callable[[], T], timeout_s: float = 10.0, *, every_s: float = 0.01) -> T: ...
+    def __call__(self, predicate: Callable[[], T], timeout_s: float = 60.0, *, every_s: float = 0.01) -> T: ...
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def eventually() -> Eventually:
     clock = SystemClock()
     never = threading.Event()
 
-    def poll(predicate: Callable[[], T], timeout_s: float = 10.0, *, every_s: float = 0.01) -> T:
+    def poll(predicate: Callable[[], T], timeout_s: float = 60.0, *, every_s: float = 0.01) -> T:
         give_up_s = clock.monotonic_s() + timeout_s
         while True:
             found = predicate()

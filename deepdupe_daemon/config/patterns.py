@@ -19,15 +19,24 @@ _ALNUM6 = "[0-9A-Za-z]" * 6
 
 DEFAULT_EXCLUDE: tuple[str, ...] = (
     ".deepdupe-quarantine/",
-    # unfinished downloads: Firefox, Chrome and Chromium, Safari, curl and wget wrappers, aria2
+    # unfinished downloads: Firefox, Chrome and Chromium, Safari, Opera, WinSCP, curl and wget wrappers, aria2
     "*.part",
     "*.partial",
     "*.crdownload",
     "*.download",
+    "*.opdownload",
+    "*.filepart",
     "*.aria2",
     ".com.google.Chrome.*",
     ".org.chromium.Chromium.*",
-    # unfinished transfers and bookkeeping: Syncthing, rsync (.NAME.XXXXXX, --delay-updates, --partial-dir), Dropbox
+    # unfinished transfers and bookkeeping: Android's media store, Nextcloud (.NAME.~1f0a), Resilio, Google Drive,
+    # Syncthing, rsync (.NAME.XXXXXX, --delay-updates, --partial-dir), Dropbox
+    ".pending-*",
+    ".trashed-*",
+    ".?*.~*",
+    "*.!sync",
+    ".tmp.driveupload/",
+    ".tmp.drivedownload/",
     ".syncthing.*",
     "~syncthing~*",
     ".stfolder",

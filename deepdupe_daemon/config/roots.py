@@ -35,6 +35,13 @@ class RootConfig(Section):
         description="With action quarantine: which verdicts are acted on, of identical-bytes, identical-pixels, "
         "re-encoded and, if you add it, edited. series and related never are.",
     )
+    strategy: Literal["auto", "inotify", "poll"] = Field(
+        default="auto",
+        description="How arrivals are noticed. auto: by the kernel's events, and by walks at adaptive intervals (from "
+        "10 s up to intake.rescan_interval_s) where a network or FUSE file system is part of the folder, because "
+        "others can change files there without an event. inotify: by events whatever the file system is. poll: by "
+        "such walks alone.",
+    )
     include: tuple[Glob, ...] = Field(
         default=(),
         description="Globs of the files to look at in this folder, in place of intake.include. Empty: intake.include "

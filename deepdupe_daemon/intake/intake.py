@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepdupe_daemon.clock import Clock
@@ -11,7 +11,7 @@ from deepdupe_daemon.intake.lane import Lane
 from deepdupe_daemon.intake.mounts import MountTable
 from deepdupe_daemon.intake.notice import Notice
 from deepdupe_daemon.intake.pace import Pace
-from deepdupe_daemon.intake.root import Root, Strategy
+from deepdupe_daemon.intake.root import Root
 from deepdupe_daemon.intake.status import IntakeStatus
 from deepdupe_daemon.ledger import Ledger
 
@@ -31,8 +31,7 @@ class Intake:
     `rescan` and `status` may be called from any. `on_pending` and `on_notice` are called from the lanes' threads.
 
     `watch=False` walks every root once and then idles. `canary_dir` is a private directory in which intake may write a
-    file to prove that events arrive. `strategies` says by a root's path how it is kept in view, `auto` where it says
-    nothing. `poll_floor_s` is the shortest interval between walks where events cannot be relied on.
+    file to prove that events arrive. `poll_floor_s` is the shortest interval between walks where walks must tell.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class Intake:
         *,
         watch: bool = True,
         canary_dir: Path | None = None,
-        strategies: Mapping[bytes, Strategy] | None = None,
         poll_floor_s: float = _POLL_FLOOR_S,
         check_s: float = _CHECK_S,
     ) -> None:
@@ -58,7 +56,6 @@ class Intake:
                 mounts,
                 Pace(settings.rescan_interval_s, poll_floor_s),
                 watch=watch,
-                strategy=(strategies or {}).get(config.path_bytes, Strategy.AUTO),
             )
             for config in roots
         ]

@@ -21,11 +21,11 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBL
 
 
 class Strategy(StrEnum):
-    """How a root is kept in view."""
+    """How a root is kept in view; the words are those of the configuration."""
 
     AUTO = "auto"  # events; and walks at adaptive intervals where a network or FUSE file system is part of the root
-    EVENTS = "events"  # events whatever the file system, and walks at the configured interval
-    WALKS = "walks"  # walks at adaptive intervals alone: no watch is used up
+    INOTIFY = "inotify"  # events whatever the file system, and walks at the configured interval
+    POLL = "poll"  # walks at adaptive intervals alone: no watch is used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,14 @@ class Root:
         pace: Pace,
         *,
         watch: bool,
-        strategy: Strategy = Strategy.AUTO,
     ) -> None:
         self.path = config.path_bytes
         self._filter = config.path_filter(settings)
         self.fingerprint = _fingerprint(config, settings)
         self.pace = pace
         self.remote_devices = mounts.remote_devices(self.path)
-        self.strategy = strategy
-        self.watch = watch and strategy is not Strategy.WALKS
+        self.strategy = Strategy(config.strategy)
+        self.watch = watch and self.strategy is not Strategy.POLL
         self.key: tuple[int, int] | None = None
         self.offline: str | None = None
         self.withheld = 0
@@ -108,7 +107,7 @@ class Root:
         """Whether events do not tell all that happens here, so that walks must."""
         if self.strategy is Strategy.AUTO:
             return bool(self.remote_devices) or self.short_of_watches
-        return self.strategy is Strategy.WALKS or self.short_of_watches
+        return self.strategy is Strategy.POLL or self.short_of_watches
 
     def relative(self, path: bytes) -> bytes:
         """`path`, which is the root or lies below it, as the filter wants it."""

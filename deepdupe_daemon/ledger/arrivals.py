@@ -68,11 +68,18 @@ class Arrivals(Files):
 
     def note_gone(self, path: bytes) -> int:
         """The file at `path` is no longer there; says how many went, 0 or 1. The row keeps its image."""
-        there = "path = ? AND former = 0 AND state <> 'gone'"
-        if not self._db.one(f"SELECT 1 FROM files WHERE {there}", (path,)):
+        return self.note_gone_many([path])
+
+    def note_gone_many(self, paths: Sequence[bytes]) -> int:
+        """The files at `paths` are no longer there: one transaction, or none where all had gone before."""
+        there = [path for path, row in self._by_path(paths).items() if row.state != "gone"]
+        if not there:
             return 0
         with self._db.writing():
-            return self._db.run(f"UPDATE files SET {GONE} WHERE {there}", (path,))
+            return self._db.run_many(
+                f"UPDATE files SET {GONE} WHERE path = ? AND former = 0 AND state <> 'gone'",
+                ((path,) for path in there),
+            )
 
     def note_gone_tree(self, prefix: bytes) -> int:
         """No file below `prefix` is there any longer; says how many there were."""

@@ -124,15 +124,25 @@ class Database:
         assert row_id is not None
         return row_id
 
-    def run_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
+    def run_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> int:
+        """Execute one statement with each of `parameters`; says how many rows were changed in all."""
         try:
-            self.raw.executemany(sql, parameters)
+            return self.raw.executemany(sql, parameters).rowcount
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction that holds the write lock from its start, so that it never fails half-way for a lock."""
+        """One transaction that holds the write lock from its start, so that it never fails half-way for a lock.
+
+        Inside another one it is a part of that: what the outer one commits or gives up.
+        """
+        if self.raw.in_transaction:
+            yield
+        else:
+            yield from self._transaction()
+
+    def _transaction(self) -> Iterator[None]:
         self.run("BEGIN IMMEDIATE")
         try:
             yield

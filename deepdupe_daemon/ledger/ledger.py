@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,8 +30,8 @@ class Ledger(Arrivals, Queue, Results, Switching, Judgements, ActionStates):
 
     One object is one SQLite connection, owned by the thread that opened it. Several may be open at once, in this and in
     other processes: readers see what was committed, writers wait for each other. Every method that writes commits
-    before it returns, synced to the disk (WAL, synchronous=FULL). All raise StateError when the file cannot be used,
-    its subclass LedgerFull when the disk is full.
+    before it returns (inside `together`: at its end), synced to the disk (WAL, synchronous=FULL). All raise StateError
+    when the file cannot be used, its subclass LedgerFull when the disk is full.
     """
 
     @classmethod
@@ -62,6 +63,10 @@ class Ledger(Arrivals, Queue, Results, Switching, Judgements, ActionStates):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is written inside is one transaction, on the disk at its end or not at all: one sync for many writes."""
+        return self._db.writing()
 
     def meta(self, key: str) -> str | None:
         """A word kept under `key`, such as when the last walk ended."""

@@ -115,29 +115,37 @@ class Judging:
         for seen in embedded:
             known += [Known(*follower) for follower in self._claims.release(seen.file_id)]
             settled.append(seen.file_id)
-        for failed in [item for item in items if isinstance(item, Failed)]:
-            self._fail(failed)
-            settled.append(failed.file_id)
-            for file_id, key, _ in self._claims.release(failed.file_id):  # equal bytes fail alike
-                self._fail(Failed(file_id, key, failed.attempts, failed.error))
-                settled.append(file_id)
-        for each in known:
-            self._ledger.attach_known(each.file_id, each.key, each.digest)
-            settled.append(each.file_id)
+        fallen = [item for item in items if isinstance(item, Failed)]
+        for failed in fallen[:]:
+            # equal bytes fail alike
+            fallen += [
+                Failed(file_id, key, failed.attempts, failed.error)
+                for file_id, key, _ in self._claims.release(failed.file_id)
+            ]
+        if fallen or known:
+            with (
+                self._ledger.together()
+            ):  # a sync takes longer than all the rest: one for each would be most of the time
+                records = [record for failed in fallen if (record := self._fail(failed)) is not None]
+                for each in known:
+                    self._ledger.attach_known(each.file_id, each.key, each.digest)
+            for record in records:
+                self._emit(record)
+            settled += [failed.file_id for failed in fallen] + [each.file_id for each in known]
         self._on_settled(settled)
 
-    def _fail(self, item: Failed) -> None:
+    def _fail(self, item: Failed) -> Record | None:
+        """Write it down; gives what is to be told of it."""
         failed = item.error
         if failed.kind == "not-an-image":
             self._ledger.record_ignored(item.file_id, item.key, failed.what)
-            return
+            return None
         now_ns = self._clock.now_ns()
         retry_at_ns = self._retry.at_ns(now_ns, item.attempts + 1) if failed.retry else None
         self._ledger.record_failed(item.file_id, item.key, failed.kind, failed.what, retry_at_ns)
-        if item.attempts == 0 or retry_at_ns is None:  # the tries between tell nothing new
-            self._emit(
-                failure_record(item.key.path, failure=failed.kind, reason=failed.what, retry=retry_at_ns is not None)
-            )
+        if item.attempts and retry_at_ns is not None:
+            return None  # the tries between tell nothing new
+        return failure_record(item.key.path, failure=failed.kind, reason=failed.what, retry=retry_at_ns is not None)
 
     def _judge_seen(self) -> None:
         """Judge every file whose vectors are committed: what was just seen, what a crash left, what came back."""

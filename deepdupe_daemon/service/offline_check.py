@@ -35,7 +35,13 @@ def check_offline(
             if space.name in known:
                 ledger.check_space(space)
                 index.load(space.name, ledger.vectors(space.name))
-        pool = DecoderPool(config.decoder, resident.specs, clock=clock, claim=lambda *_: True)
+        pool = DecoderPool(
+            config.decoder,
+            resident.specs,
+            clock=clock,
+            claim=lambda *_: True,
+            max_file_bytes=config.intake.max_file_bytes,
+        )
         examiner = Examiner(
             index=index,
             ledger=ledger,

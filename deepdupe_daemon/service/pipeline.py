@@ -108,7 +108,13 @@ class Pipeline:
     def go(self) -> None:
         """Feed, judge, alert and store. The models are resident."""
         resident = self.models.described
-        self.pool = DecoderPool(self.config.decoder, resident.specs, clock=self.clock, claim=self._claim)
+        self.pool = DecoderPool(
+            self.config.decoder,
+            resident.specs,
+            clock=self.clock,
+            claim=self._claim,
+            max_file_bytes=self.config.intake.max_file_bytes,
+        )
         self.pool.start()
         self.live_check = LiveCheck(
             pool=self.pool, submit=self.forward.submit, inbox=self.inbox, examiner=lambda: self.examiner

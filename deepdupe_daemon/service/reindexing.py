@@ -61,7 +61,13 @@ def reindex(
         )
     models = resident_models(_alone(config, model), environ)
     (embedder,) = models.load()
-    pool = DecoderPool(config.decoder, [embedder.spec], clock=clock, claim=lambda *_: True)
+    pool = DecoderPool(
+        config.decoder,
+        [embedder.spec],
+        clock=clock,
+        claim=lambda *_: True,
+        max_file_bytes=config.intake.max_file_bytes,
+    )
     pool.start()
     try:
         with Ledger.open(config.state_dir, clock) as ledger:

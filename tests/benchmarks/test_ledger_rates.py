@@ -93,12 +93,16 @@ def test_arrivals_new_and_known(tmp_path: Path) -> None:
         known: list[Noted] = []
         known_s = seconds(lambda: known.extend(ledger.note_arrivals(batch[:10_000])))
         assert set(known) == {Noted.KNOWN}
+        paths = [a.key.path for a in batch]
+        one_by_one_s = seconds(lambda: [ledger.note_gone(path) for path in paths[:500]])
+        many_s = seconds(lambda: [ledger.note_gone_many(some) for some in slices(paths[500:20_500], 256)])
         gone_s = seconds(lambda: ledger.note_gone_tree(ROOT))
         assert ledger.counts()[FileState.GONE] == len(batch)
     say(
         f"\nnote_arrivals, batches of 1,000: new {len(batch) / new_s:,.0f}/s (bare insert {len(batch) / bare_s:,.0f}/s,"
         f" ratio {bare_s / new_s:.2f}); 10,000 known in {1000 * known_s:.0f} ms = {10_000 / known_s:,.0f}/s;"
-        f" note_gone_tree of {len(batch):,}: {1000 * gone_s:.0f} ms"
+        f" gone: one by one {1000 * one_by_one_s / 500:.2f} ms each, 256 together {1000 * many_s / 20_000:.3f} ms each,"
+        f" note_gone_tree of the other {len(batch) - 20_500:,}: {1000 * gone_s:.0f} ms"
     )
 
 

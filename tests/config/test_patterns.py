@@ -17,6 +17,13 @@ from deepdupe_daemon.config import DEFAULT_EXCLUDE, IntakeConfig, PathFilter, Ro
     "relpath",
     [
         b"movie.part",
+        b"a.jpg.opdownload",
+        b"a.jpg.filepart",
+        b".pending-1700000000-IMG_2041.jpg",
+        b".trashed-1700000000-IMG_2041.jpg",
+        b".IMG_2041.jpg.~1f0a33c2",
+        b"IMG_2041.jpg.!sync",
+        b".tmp.driveupload/12345",
         b"holiday/IMG.JPG.crdownload",
         b"IMG.JPG.CRDOWNLOAD",
         b".syncthing.IMG_1.jpg.tmp",

@@ -42,11 +42,17 @@ class Ground:
     def start(self, *roots: Path, walked: bool = True, watch: bool = True, **settings: Any) -> Intake:
         """Start intake over `roots` (by default `root`) and wait until it has walked them."""
         chosen = {"settle_s": SETTLE_S, "close_settle_s": CLOSE_SETTLE_S, **settings}
-        extra = {key: chosen.pop(key) for key in ("canary_dir", "poll_floor_s", "strategies") if key in chosen}
+        extra = {key: chosen.pop(key) for key in ("canary_dir", "poll_floor_s") if key in chosen}
         extra["check_s"] = CHECK_S
         root_settings = {key: chosen.pop(key) for key in ("root_exclude",) if key in chosen}
+        polled = chosen.pop("polled", None)
         configs = [
-            RootConfig(path=root, exclude=root_settings.get("root_exclude", ())) for root in roots or (self.root,)
+            RootConfig(
+                path=root,
+                exclude=root_settings.get("root_exclude", ()),
+                strategy="poll" if root == polled else "auto",
+            )
+            for root in roots or (self.root,)
         ]
         self.intake = Intake(
             configs,
@@ -65,7 +71,7 @@ class Ground:
 
     def stop(self) -> None:
         if self.intake is not None:
-            assert self.intake.stop(20), "intake did not stop"
+            assert self.intake.stop(60), "intake did not stop"
             self.intake = None
 
     def close(self) -> None:
@@ -87,7 +93,7 @@ class Ground:
         assert self.intake is not None
         return self.intake.status()
 
-    def until(self, predicate: Callable[[], object], timeout_s: float = 30.0) -> None:
+    def until(self, predicate: Callable[[], object], timeout_s: float = 120.0) -> None:
         self._eventually(lambda: bool(predicate()), timeout_s)
 
     def idle(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from deepdupe_daemon.config import IntakeConfig, RootConfig
-from deepdupe_daemon.intake import Strategy
 from deepdupe_daemon.intake.mounts import MountTable
 from deepdupe_daemon.intake.pace import Pace
 from deepdupe_daemon.intake.root import Root
@@ -139,7 +139,7 @@ def test_one_root_offline_leaves_the_other_at_work(ground: Ground) -> None:
 
 
 def test_a_root_kept_in_view_by_walks_uses_no_watch_and_misses_nothing(ground: Ground) -> None:
-    ground.start(ground.root, ground.elsewhere, strategies={bytes(ground.root): Strategy.WALKS}, poll_floor_s=0.1)
+    ground.start(ground.root, ground.elsewhere, polled=ground.root, poll_floor_s=0.1)
     assert ground.status().watched_directories == 1, "that of the other root"
     (ground.root / "d").mkdir()
     (ground.root / "d" / "a.jpg").write_bytes(b"x")
@@ -156,15 +156,16 @@ def test_a_root_kept_in_view_by_walks_uses_no_watch_and_misses_nothing(ground: G
 @pytest.mark.parametrize(
     ("strategy", "remote", "short", "polling"),
     [
-        (Strategy.AUTO, False, False, False), (Strategy.AUTO, True, False, True), (Strategy.AUTO, False, True, True),
-        (Strategy.EVENTS, True, False, False), (Strategy.EVENTS, False, True, True),
-        (Strategy.WALKS, False, False, True),
+        ("auto", False, False, False), ("auto", True, False, True), ("auto", False, True, True),
+        ("inotify", True, False, False), ("inotify", False, True, True), ("poll", False, False, True),
     ],
 )  # fmt: skip
 def test_when_walks_must_tell_what_events_do_not(
-    tmp_path: Path, strategy: Strategy, remote: bool, short: bool, polling: bool
+    tmp_path: Path, strategy: Literal["auto", "inotify", "poll"], remote: bool, short: bool, polling: bool
 ) -> None:
-    root = Root(RootConfig(path=tmp_path), IntakeConfig(), MountTable([]), Pace(1, 1), watch=True, strategy=strategy)
+    config = RootConfig(path=tmp_path, strategy=strategy)
+    root = Root(config, IntakeConfig(), MountTable([]), Pace(1, 1), watch=True)
     root.remote_devices = frozenset({7} if remote else {})
     root.short_of_watches = short
     assert root.polling is polling
+    assert root.watch is (strategy != "poll")

@@ -107,6 +107,38 @@ def test_a_return_of_a_known_picture_costs_no_decode(ledger: Ledger) -> None:
     assert [r.image_id for r in ledger.take_seen(9)] == [row.image_id]
 
 
+def test_many_that_went_are_one_transaction(ledger: Ledger) -> None:
+    add(ledger, ["a.jpg", "b.jpg", "c.jpg"])
+    gone = [ROOT + b"/" + name for name in (b"a.jpg", b"b.jpg", b"never-seen.jpg")]
+    statements: list[str] = []
+    ledger._db.raw.set_trace_callback(statements.append)
+    assert ledger.note_gone_many(gone) == 2
+    assert statements.count("COMMIT") == 1
+    statements.clear()
+    assert ledger.note_gone_many(gone) == 0
+    ledger._db.raw.set_trace_callback(None)
+    assert not [statement for statement in statements if statement.startswith(("BEGIN", "UPDATE"))]
+    assert states(ledger) == {b"c.jpg": FileState.INDEXED}
+
+
+def test_what_is_written_together_is_kept_or_given_up_together(ledger: Ledger) -> None:
+    add(ledger, ["a.jpg", "b.jpg"])
+
+    def give_up() -> None:
+        with ledger.together():
+            assert ledger.note_gone(ROOT + b"/a.jpg") == 1
+            assert ledger.note_gone(ROOT + b"/b.jpg") == 1
+            raise RuntimeError("in the midst")
+
+    with pytest.raises(RuntimeError, match="in the midst"):
+        give_up()
+    assert states(ledger) == {b"a.jpg": FileState.INDEXED, b"b.jpg": FileState.INDEXED}
+    with ledger.together():
+        ledger.note_gone(ROOT + b"/a.jpg")
+        ledger.note_gone(ROOT + b"/b.jpg")
+    assert states(ledger) == {}
+
+
 @pytest.mark.parametrize("outcome", ["failed", "ignored", "pending"])
 def test_a_return_of_another_file_is_as_it_was(ledger: Ledger, outcome: str) -> None:
     come = arrival("a.jpg", 1)

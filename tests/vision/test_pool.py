@@ -357,7 +357,8 @@ def test_more_workers_start_only_when_there_is_work_for_them(
 
     pool = make_pool(claim, workers=3, idle_s=0.2)
     pool.see(0, key_of(picture), live=True).result(PATIENCE_S)
-    assert eventually(lambda: pool.status().workers == 1)  # a second may have started while the first did
+    # a second may have started while the first did; and a result is there a moment before its worker waits again
+    assert eventually(lambda: (pool.status().workers, pool._backlog._warm_waiting) == (1, 1))
     pool.see(0, key_of(picture), live=True).result(PATIENCE_S)
     assert pool.status().workers == 1
     pair = [pool.see(n, key_of(picture), live=True) for n in (1, 2)]
