@@ -180,7 +180,9 @@ class SpaceKey:
     model: str
     embedding: str  # "final", "hidden", "pooler", "hash"
     dim: int
-    weights: str = ""  # tag or path, for people
+    weights: str = (
+        ""  # a tag, or the digest's beginning: for people, and no part of the identity where there is a digest
+    )
     weights_digest: str = ""  # hex SHA-256 of the weights that were loaded; "" for weight-free spaces
     preprocessing: str = ""  # canonical JSON of InputSpec, mean, std
     schema: int = 1
@@ -191,8 +193,13 @@ class SpaceKey:
         return f"{self.model}.{self.embedding}"
 
     def fingerprint(self) -> str:
-        """16 hex digits over every field: equal only for spaces whose vectors may be compared."""
-        canonical = json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+        """16 hex digits over all that decides: equal only for spaces whose vectors may be compared.
+
+        Weights are known by their digest, wherever they lie and by whatever tag they were asked for. The label that
+        stands for them here is the one that a file without a tag has always had.
+        """
+        label = f"sha256:{self.weights_digest[:12]}" if self.weights_digest else self.weights
+        canonical = json.dumps({**asdict(self), "weights": label}, separators=(",", ":"), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

@@ -57,6 +57,7 @@ def reindex(
                 clock=shell.clock,
                 environ=shell.environ,
                 on_progress=_shown(view, shell.clock),
+                on_notice=lambda notice: view.line(notice.text, beside=True),
                 stop=stop,
             )
         _report(shell, model, result, as_json=as_json)

@@ -233,12 +233,12 @@ class Spaces(Files):
 
     def _matches(self, key: SpaceKey) -> bool:
         """Whether the space is there. Raises SpaceMismatch where another is there under its name."""
-        row = self._db.one("SELECT fingerprint, key FROM spaces WHERE name = ?", (key.name,))
+        row = self._db.one("SELECT key FROM spaces WHERE name = ?", (key.name,))
         if row is None:
             return False
-        if row[0] == key.fingerprint():
+        known = SpaceKey(**json.loads(row[0]))
+        if known.fingerprint() == key.fingerprint():
             return True
-        known = SpaceKey(**json.loads(row[1]))
         fields = [name for name, value in asdict(key).items() if getattr(known, name) != value]
         raise SpaceMismatch(
             f"space {key.name} holds vectors of another origin: {_differences(known, key, fields)}",

@@ -52,9 +52,11 @@ class Switching(Spaces):
         with self._db.writing():
             self._insert_vectors((alias, image_id, row) for image_id, row in rows)
 
-    def mark_complete(self, alias: str) -> None:
-        """The build holds all that could be embedded: the next start with these weights switches to it."""
-        self._set_state(alias, "complete")
+    def mark_complete(self, *aliases: str) -> None:
+        """The builds hold all that could be embedded: the next start with these weights switches to them, together."""
+        with self._db.writing():
+            for alias in aliases:
+                self._put_state(alias, "complete")
 
     def spare_spaces(self) -> list[SpareSpace]:
         """Every space that does not serve."""
@@ -71,27 +73,35 @@ class Switching(Spaces):
             found.append(SpareSpace(name, key_of, state, rows, max(0, images - rows), generation))
         return found
 
-    def switch_to(self, key: SpaceKey) -> bool:
-        """Let the complete build of `key` serve under its plain name; what served until now is kept as retired.
+    def switch_to(self, *keys: SpaceKey) -> list[SpaceKey]:
+        """Let the complete builds of `keys` serve under their plain names; what served until now is kept as retired.
 
-        One transaction. False where there is no complete build of exactly this key. Only for a process that holds the
-        state lock: another one's connections would go on with the space that they know.
+        One transaction: two spaces of one model change together. Gives the keys that were switched; one of which there
+        is no complete build is left as it is. Only for a process that holds the state lock: another one's connections
+        would go on with the space that they know.
         """
-        alias = _alias(key)
-        if self._db.one("SELECT 1 FROM spaces WHERE name = ?", (alias,)) is None or self._state(alias) != "complete":
-            return False
-        with self._db.writing():
-            served = self._db.one("SELECT space_id, key, generation FROM spaces WHERE name = ?", (key.name,))
-            generation = 0
-            if served is not None:
-                generation = served[2] + 1  # a collection of its own, so that the one that served stays whole
-                retired = _alias(SpaceKey(**json.loads(served[1])))
-                self._db.run("UPDATE spaces SET name = ? WHERE space_id = ?", (retired, served[0]))
-                self._put_state(retired, "retired")
-            self._db.run("UPDATE spaces SET name = ?, generation = ? WHERE name = ?", (key.name, generation, alias))
-            self._db.run("DELETE FROM meta WHERE key = ?", (_meta(alias),))
-        self._spaces.clear()
-        return True
+        switched = [key for key in keys if self._is_complete(_alias(key))]
+        if switched:
+            with self._db.writing():
+                for key in switched:
+                    self._put_in_place(key)
+            self._spaces.clear()
+        return switched
+
+    def _is_complete(self, alias: str) -> bool:
+        row = self._db.one("SELECT 1 FROM spaces WHERE name = ?", (alias,))
+        return row is not None and self._state(alias) == "complete"
+
+    def _put_in_place(self, key: SpaceKey) -> None:
+        alias, generation = _alias(key), 0
+        served = self._db.one("SELECT space_id, key, generation FROM spaces WHERE name = ?", (key.name,))
+        if served is not None:
+            generation = served[2] + 1  # a collection of its own, so that the one that served stays whole
+            retired = _alias(SpaceKey(**json.loads(served[1])))
+            self._db.run("UPDATE spaces SET name = ? WHERE space_id = ?", (retired, served[0]))
+            self._put_state(retired, "retired")
+        self._db.run("UPDATE spaces SET name = ?, generation = ? WHERE name = ?", (key.name, generation, alias))
+        self._db.run("DELETE FROM meta WHERE key = ?", (_meta(alias),))
 
     def drop_spare(self, alias: str) -> None:
         """Forget a space that does not serve, with its vectors. Raises LookupError for one that is not there."""

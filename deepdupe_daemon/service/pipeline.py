@@ -207,11 +207,10 @@ class Pipeline:
 
     def _models_ready(self, spaces: tuple[SpaceKey, ...]) -> None:
         with self.open_ledger() as ledger:
+            for space in ledger.switch_to(*spaces):
+                text = f"space {space.name}: switched to the build of {space.weights or 'its model'}"
+                self.report(Kind.NOTICE, text)
             for space in spaces:
-                if ledger.switch_to(space):
-                    self.report(
-                        Kind.NOTICE, f"space {space.name}: switched to the build of {space.weights or 'its model'}"
-                    )
                 ledger.ensure_space(space)
             ledger.requeue_missing([space.name for space in spaces])
 

@@ -14,9 +14,9 @@ from deepdupe_daemon.config import Config, ModelConfig
 from deepdupe_daemon.errors import AlreadyRunning, ConfigError, FileFailed
 from deepdupe_daemon.index import drop_collections
 from deepdupe_daemon.ledger import FileRow, Ledger, lock_state_dir
-from deepdupe_daemon.model import Sighting, SpaceKey
+from deepdupe_daemon.model import F32Array, Sighting, SpaceKey
 from deepdupe_daemon.service.loading import resident_models
-from deepdupe_daemon.vision import DecoderPool, Embedder
+from deepdupe_daemon.vision import BatchRunner, DecoderPool, Job, VisionNotice
 
 __all__ = ["ReindexResult", "drop_old_spaces", "reindex"]
 
@@ -44,6 +44,7 @@ def reindex(
     clock: Clock,
     environ: Mapping[str, str],
     on_progress: Callable[[int, int], None] | None = None,
+    on_notice: Callable[[VisionNotice], None] = lambda _notice: None,
     stop: threading.Event | None = None,
 ) -> ReindexResult:
     """Build the spaces of `model_name` with the weights that `config` names now. Resumable: what was embedded stays.
@@ -59,7 +60,7 @@ def reindex(
             where="models",
             hint=f"configured are {names}; add it, then reindex",
         )
-    models = resident_models(_alone(config, model), environ)
+    models = resident_models(_alone(config, model), environ, on_notice)
     (embedder,) = models.load()
     pool = DecoderPool(
         config.decoder,
@@ -71,7 +72,8 @@ def reindex(
     pool.start()
     try:
         with Ledger.open(config.state_dir, clock) as ledger:
-            build = _Build(ledger, pool, embedder, on_progress or (lambda _done, _total: None), stop)
+            runner = BatchRunner(embedder, clock, on_notice)
+            build = _Build(ledger, pool, runner, on_progress or (lambda _done, _total: None), stop)
             return build.run(config)
     finally:
         pool.stop(STOP_S)
@@ -100,13 +102,13 @@ class _Build:
         self,
         ledger: Ledger,
         pool: DecoderPool,
-        embedder: Embedder,
+        runner: BatchRunner,
         on_progress: Callable[[int, int], None],
         stop: threading.Event | None,
     ) -> None:
         self._ledger = ledger
         self._pool = pool
-        self._embedder = embedder
+        self._runner = runner
         self._on_progress = on_progress
         self._stop = stop or threading.Event()
         self._embedded = 0
@@ -114,14 +116,14 @@ class _Build:
 
     def run(self, config: Config) -> ReindexResult:
         serving = {key.name: key.fingerprint() for key in self._ledger.spaces()}
-        wanted = [key for key in self._embedder.spaces if serving.get(key.name) != key.fingerprint()]
+        wanted = [key for key in self._runner.embedder.spaces if serving.get(key.name) != key.fingerprint()]
         if not wanted:
             return ReindexResult((), 0, 0, complete=True, switched=True)
         aliases = {key.name: self._ledger.begin_building(key) for key in wanted}
         complete = self._fill(aliases)
         if complete:
-            for alias in aliases.values():
-                self._ledger.mark_complete(alias)
+            self._ledger.mark_complete(*aliases.values())
+            self._drop_abandoned(aliases)
         names = tuple(key.name for key in wanted)
         switched = complete and _switch(config, self._ledger, wanted)
         return ReindexResult(names, self._embedded, self._failed, complete=complete, switched=switched)
@@ -161,24 +163,35 @@ class _Build:
                 self._failed += 1  # it changed meanwhile: intake offers it anew
                 continue
             seen.append((row.image_id, sighting))
-        if not seen:
-            return
-        for start in range(0, len(seen), self._embedder.batch_ceiling):
-            part = seen[start : start + self._embedder.batch_ceiling]
-            vectors = self._embedder.embed(np.stack([sighting.inputs[self._embedder.spec] for _, sighting in part]))
+        for embedded in self._vectors(seen):
             for name, alias in aliases.items():
-                pairs = [
-                    (image_id, row.astype(np.float16)) for (image_id, _), row in zip(part, vectors[name], strict=True)
-                ]
-                self._ledger.add_vectors(alias, [pair for pair in pairs if np.isfinite(pair[1]).all()])
-            self._embedded += len(part)
+                pairs = [(image_id, rows[name].astype(np.float16)) for image_id, rows in embedded]
+                self._ledger.add_vectors(alias, pairs)
+
+    def _vectors(self, seen: Sequence[tuple[int, Sighting]]) -> Iterator[list[tuple[int, dict[str, F32Array]]]]:
+        """As the daemon embeds: halved where memory is short, in fp32 where a row is not finite, a bad image alone."""
+        size = self._runner.ceiling.now
+        for start in range(0, len(seen), size):
+            part = seen[start : start + size]
+            outcomes = self._runner.begin([Job(image_id, sighting.inputs, live=False) for image_id, sighting in part])()
+            rows_of = zip((image_id for image_id, _ in part), outcomes, strict=True)
+            embedded = [(image_id, rows) for image_id, rows in rows_of if isinstance(rows, dict)]
+            self._failed += len(part) - len(embedded)
+            self._embedded += len(embedded)
+            yield embedded
+
+    def _drop_abandoned(self, aliases: Mapping[str, str]) -> None:
+        """Forget unfinished builds of the same spaces, of weights that are no longer the ones asked for."""
+        for spare in self._ledger.spare_spaces():
+            if spare.key.name in aliases and spare.alias not in aliases.values() and spare.state != "retired":
+                self._ledger.drop_spare(spare.alias)
 
 
 def _switch(config: Config, ledger: Ledger, keys: Sequence[SpaceKey]) -> bool:
     """Switch now where no daemon runs. One that runs keeps what it has resident, and switches at its next start."""
     try:
         with lock_state_dir(config.state_dir):
-            return all(ledger.switch_to(key) for key in keys)
+            return len(ledger.switch_to(*keys)) == len(keys)
     except AlreadyRunning:
         return False
 

@@ -22,6 +22,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepdupe_daemon.vision.batches import BatchRunner
     from deepdupe_daemon.vision.catalogue import (
         FetchedModel,
         ModelRow,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 #: public name -> the submodule that has it
 _HOMES = {
+    "BatchRunner": "batches",
     "TorchScorer": "scorer",
     "choose_scorer": "scorer",
     "FetchedModel": "catalogue",
@@ -82,6 +84,7 @@ __all__ = [
     "PDQ_INPUT",
     "PDQ_SPACE",
     "PRESETS",
+    "BatchRunner",
     "DecoderPool",
     "Embedder",
     "FakeEmbedder",

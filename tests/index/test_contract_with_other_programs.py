@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.index.filling import CLIP, digest_of, expected
+from deepdupe_daemon.index.collection import collection_metadata, differences
+from tests.index.filling import CLIP, PDQ, digest_of, expected
 
 # Ten lines; the first is the only one that a reader adapts.
 EXAMPLE = """\
@@ -62,3 +63,11 @@ def test_the_example_of_the_readme_runs_on_a_copy(filled_state: Path, tmp_path: 
 def test_the_readme_has_the_example_that_runs(project_root: Path) -> None:
     readme = (project_root / "README.md").read_text()
     assert ("chromadb.PersistentClient" in readme) == (EXAMPLE in readme), "the README shows another example"
+
+
+def test_a_collection_is_known_by_what_decides_and_not_by_labels() -> None:
+    """The same weights by a tag and by a path; a fingerprint that an earlier version made. PDQ has no digest."""
+    wanted = collection_metadata(CLIP, 0)
+    assert differences({**wanted, "weights": "sha256:abababababab", "fingerprint": "earlier"}, wanted) == []
+    assert differences({**wanted, "preprocessing": "{}"}, wanted) == ["preprocessing is '{}', not ''"]
+    assert differences({**collection_metadata(PDQ, 0), "weights": "some"}, collection_metadata(PDQ, 0)) != []

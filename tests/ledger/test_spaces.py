@@ -51,6 +51,24 @@ def test_vectors_of_another_origin_are_never_mixed(ledger: Ledger, other: SpaceK
     assert ids(ledger) == [1]
 
 
+def test_weights_are_known_by_their_digest_whatever_they_are_called(ledger: Ledger) -> None:
+    """By a tag yesterday and by the path of the same file today: one space, called as it was at first."""
+    tagged = SpaceKey("clip-vit-b-32", "final", 8, weights="openai", weights_digest="ab" * 32, preprocessing="{}")
+    ledger.ensure_space(tagged)
+    ledger.ensure_space(replace(tagged, weights="sha256:abababababab"))
+    assert ledger.spaces() == [tagged]
+    with pytest.raises(SpaceMismatch, match="weights_digest was"):
+        ledger.ensure_space(replace(tagged, weights_digest="cd" * 32))
+
+
+def test_fingerprints_stay_what_they_are() -> None:
+    """They name builds in the ledger and collections in Chroma."""
+    plain = SpaceKey("clip-vit-b-32", "final", 512, "sha256:abababababab", "ab" * 32, "{}")
+    assert plain.fingerprint() == "6330102e690e44f6"
+    assert replace(plain, weights="openai").fingerprint() == plain.fingerprint()
+    assert SpaceKey("pdq", "hash", 256, "none", "", "{}").fingerprint() != SpaceKey("pdq", "hash", 256).fingerprint()
+
+
 @pytest.mark.parametrize("name", ['x"; DROP TABLE files; --', "a'b", "", "vectors_1", "ü" * 200])
 def test_a_hostile_name_stays_a_name(ledger: Ledger, name: str) -> None:
     key = SpaceKey(name, "final", 8)

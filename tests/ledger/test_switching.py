@@ -51,6 +51,16 @@ def test_only_a_complete_build_takes_over(ledger: Ledger) -> None:
     assert not ledger.switch_to(NEW), "done once"
 
 
+def test_the_spaces_of_one_model_change_together(ledger: Ledger) -> None:
+    hidden = replace(NEW, embedding="hidden")
+    add(ledger, ["a"])
+    aliases = [built(ledger, 1), ledger.begin_building(hidden)]
+    assert ledger.switch_to(NEW, hidden) == []
+    ledger.mark_complete(*aliases)
+    assert ledger.switch_to(NEW, hidden) == [NEW, hidden]
+    assert ledger.spaces() == [NEW, hidden]
+
+
 def test_a_build_goes_on_where_it_was_left(ledger: Ledger) -> None:
     add(ledger, ["a", "b"])
     assert built(ledger, 1) == built(ledger, 1, 2)

@@ -183,6 +183,30 @@ reindexing.reindex(config, "small", clock=SystemClock(), environ={{}},
     assert rows(config, "small.final") == PICTURES
 
 
+def test_weights_that_moved_are_the_same_weights(config: Config, weights: Path, tmp_path: Path) -> None:
+    run_scan(config)
+    (tmp_path / "elsewhere").mkdir()
+    moved = weights.rename(tmp_path / "elsewhere" / "renamed.pt")
+    pdq, network = config.models
+    there = config.model_copy(update={"models": (pdq, network.model_copy(update={"weights": str(moved)}))})
+    assert run_scan(there).indexed == PICTURES
+    assert rebuild(there).spaces == ()
+
+
+def test_a_build_of_weights_that_nobody_wants_any_more_is_forgotten(
+    config: Config, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_scan(config)
+    monkeypatch.setattr(reindexing, "BATCH", 2)
+    write_weights(weights, seed=2)
+    stop = threading.Event()
+    rebuild(config, stop=stop, on_progress=lambda _done, _total: stop.set())
+    write_weights(weights, seed=3)
+    assert rebuild(config).switched
+    with Ledger.open(config.state_dir, SystemClock(), readonly=True) as ledger:
+        assert [spare.state for spare in ledger.spare_spaces()] == ["retired"], "what served is kept until it is dropped"
+
+
 def test_a_model_that_is_not_configured_is_named(config: Config) -> None:
     with pytest.raises(ConfigError, match="no model 'large' is configured") as refused:
         reindex(config, "large", clock=SystemClock(), environ={})

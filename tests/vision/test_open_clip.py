@@ -395,10 +395,11 @@ def test_a_published_digest_is_checked_and_recognised(
 
 
 def test_changed_weights_under_one_name_are_another_space(weights: Path, tmp_path: Path) -> None:
-    same = save_safetensors(tiny_clip().state_dict(), tmp_path / "renamed.safetensors")
+    (tmp_path / "elsewhere").mkdir()
+    same = save_safetensors(tiny_clip().state_dict(), tmp_path / "elsewhere" / "renamed.safetensors")
     other = save_safetensors(tiny_clip(seed=1).state_dict(), tmp_path / "other.safetensors")
     first, renamed, changed = tiny(weights), tiny(same), tiny(other)
-    assert first.spaces[0] == renamed.spaces[0], "a file may be renamed"
+    assert first.spaces[0] == renamed.spaces[0], "a file may be moved and renamed"
     assert changed.spaces[0].name == first.spaces[0].name
     assert changed.spaces[0].fingerprint() != first.spaces[0].fingerprint()
     assert tiny(weights, input_px=64).spaces[0].fingerprint() != first.spaces[0].fingerprint()
