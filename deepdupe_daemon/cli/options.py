@@ -25,8 +25,9 @@ Models = Annotated[
     typer.Option(
         "--model",
         "-m",
-        metavar="NAME",
-        help="Model to compare pictures with; give it several times for several. Default: pdq, which needs no weights.",
+        metavar="NAME[=WEIGHTS]",
+        help="Model to compare pictures with, and a weights tag or a checkpoint where it shall not be the model's own. "
+        "Give it several times for several. Default: pdq, which needs no weights.",
     ),
 ]
 StateDir = Annotated[

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepdupe_daemon.cli.counted import counted
 from deepdupe_daemon.cli.moment import duration_text
-from deepdupe_daemon.cli.options import AsJson, Folders, Models, StateDir
+from deepdupe_daemon.cli.options import AsJson, Models, StateDir
 from deepdupe_daemon.cli.progress import ProgressView, progress_view
 from deepdupe_daemon.cli.shell import Shell
 from deepdupe_daemon.cli.tally import Tally, take_tally
@@ -29,19 +30,32 @@ FOUND_ERRORS = 2
 
 def scan(
     ctx: typer.Context,
-    folders: Folders,
+    folders: Annotated[
+        list[str] | None, typer.Argument(metavar="DIR...", help="Folders, with everything below them.")
+    ] = None,
     model: Models = None,
     state_dir: StateDir = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Folders, models and all else from a configuration."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Look for duplicates in folders once. What is found is kept, so the next scan is quick.
 
     Exit code: 0 no duplicates, 1 duplicates found, 2 files that could not be read and no duplicates, or not finished.
     """
-    from deepdupe_daemon.config import config_for_folders
+    from deepdupe_daemon.config import config_for_folders, load_config
 
     shell: Shell = ctx.obj
-    config = config_for_folders(folders, state_dir=state_dir, models=model, environ=shell.environ)
+    if config_file is not None:
+        if folders or model or state_dir:
+            raise typer.BadParameter("--config names folders, models and state dir; give nothing of it beside")
+        config = load_config(config_file)
+    elif folders:
+        config = config_for_folders(folders, state_dir=state_dir, models=model, environ=shell.environ)
+    else:
+        raise typer.BadParameter("name folders, or a configuration with --config")
     from deepdupe_daemon.service import run_scan  # seconds of loading, which a wrong folder need not wait for
 
     with progress_view(shell) as view:

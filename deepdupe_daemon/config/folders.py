@@ -33,9 +33,10 @@ def config_for_folders(
     models: Sequence[str] | None = None,
     environ: Mapping[str, str],
 ) -> Config:
-    """The defaults for these folders (relative ones from the working directory) and model presets.
+    """The defaults for these folders (relative ones from the working directory) and models.
 
-    Raises ConfigError with every problem, one a line.
+    A model is a preset, or `PRESET=WEIGHTS` with a tag or the path of a checkpoint (relative ones likewise). Raises
+    ConfigError with every problem, one a line.
     """
     places = [_place(folder, "another folder given") for folder in folders]
     state = Place(os.path.abspath(state_dir or user_state_dir(environ)), (), "the state dir")
@@ -47,7 +48,7 @@ def config_for_folders(
     values = {
         "roots": [{"path": Path(place.path)} for place in places],
         "state_dir": Path(state.path),
-        "models": [{"name": name} for name in models or ("pdq",)],
+        "models": [_model(text) for text in models or ("pdq",)],
     }
     return resolved(validated(values))
 
@@ -61,6 +62,14 @@ def validated(values: Mapping[str, object]) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         raise config_error(schema_problems(error, Document(dict(values))), source="") from error
+
+
+def _model(text: str) -> dict[str, str]:
+    name, given, weights = text.partition("=")
+    if not given:
+        return {"name": name}
+    path = os.path.expanduser(weights)
+    return {"name": name, "weights": os.path.abspath(path) if os.path.exists(path) else weights}
 
 
 def _place(folder: str | os.PathLike[str], name: str) -> Place:

@@ -50,6 +50,7 @@ def test_the_version(here: Deepdupe) -> None:
         ["check"],
         ["nonsense"],
         ["scan", "--modell", "x", "."],
+        ["scan", "--config", "x.yaml", "."],
         ["why"],
         ["mark", "not-duplicate", "a"],
     ],

@@ -23,6 +23,19 @@ def test_the_state_dir_follows_the_xdg_specification(environ: dict[str, str], ex
     assert user_state_dir(environ) == Path(expected)
 
 
+def test_a_model_may_bring_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.pt").touch()
+    monkeypatch.chdir(tmp_path)
+    names = ["pdq", "clip-vit-b-32=datacomp_xl_s13b_b90k", "sscd-disc-mixup=own.pt", "clip-vit-l-14=gone.pt"]
+    config = config_for_folders(["."], models=names, state_dir=Path("/s"), environ={})
+    assert [(model.name, model.weights) for model in config.models] == [
+        ("pdq", None),
+        ("clip-vit-b-32", "datacomp_xl_s13b_b90k"),
+        ("sscd-disc-mixup", str(tmp_path / "own.pt")),
+        ("clip-vit-l-14", "gone.pt"),
+    ]
+
+
 def test_folders_may_be_relative_linked_and_undecodable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = os.fsdecode(b"caf\xe9")
     for name in ("a", odd):

@@ -204,7 +204,7 @@ def test_a_build_of_weights_that_nobody_wants_any_more_is_forgotten(
     write_weights(weights, seed=3)
     assert rebuild(config).switched
     with Ledger.open(config.state_dir, SystemClock(), readonly=True) as ledger:
-        assert [spare.state for spare in ledger.spare_spaces()] == ["retired"], "what served is kept until it is dropped"
+        assert [spare.state for spare in ledger.spare_spaces()] == ["retired"], "it is kept until it is dropped"
 
 
 def test_a_model_that_is_not_configured_is_named(config: Config) -> None:
