@@ -6,8 +6,33 @@ character, and that one kind of record keeps one MESSAGE_ID for ever. It moves n
 """
 
 from deepdupe_daemon.act.alert import alert_record
+from deepdupe_daemon.act.breaker import BreakerState, trip
+from deepdupe_daemon.act.decision import Switch, wanted
 from deepdupe_daemon.act.kinds import Kind, Priority
+from deepdupe_daemon.act.quarantine_records import (
+    breaker_record,
+    purged_record,
+    quarantine_failed_record,
+    quarantined_record,
+    restored_record,
+)
 from deepdupe_daemon.act.record import Record
 from deepdupe_daemon.act.report import failure_record, notice_record
 
-__all__ = ["Kind", "Priority", "Record", "alert_record", "failure_record", "notice_record"]
+__all__ = [
+    "BreakerState",
+    "Kind",
+    "Priority",
+    "Record",
+    "Switch",
+    "alert_record",
+    "breaker_record",
+    "failure_record",
+    "notice_record",
+    "purged_record",
+    "quarantine_failed_record",
+    "quarantined_record",
+    "restored_record",
+    "trip",
+    "wanted",
+]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deepdupe_daemon.ledger.connection import LedgerFull
     from deepdupe_daemon.ledger.ledger import LEDGER_NAME, Ledger
     from deepdupe_daemon.ledger.lock import StateLock, lock_state_dir
+    from deepdupe_daemon.ledger.orders import Order, OrderState
     from deepdupe_daemon.ledger.rows import F16Array, FileRow, I64Array, ImageRow, Noted, SeenRecord, VerdictRow
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "Ledger",
     "LedgerFull",
     "Noted",
+    "Order",
+    "OrderState",
     "Party",
     "SeenRecord",
     "StateLock",
@@ -46,6 +49,8 @@ _HOME = {
     "LEDGER_NAME": "ledger",
     "Ledger": "ledger",
     "LedgerFull": "connection",
+    "Order": "orders",
+    "OrderState": "orders",
     "Party": "action_rows",
     "StateLock": "lock",
     "lock_state_dir": "lock",

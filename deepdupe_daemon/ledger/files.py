@@ -76,6 +76,11 @@ class Files(Opened):
         sql = f"{_FILES} WHERE f.image_id = ? AND f.{LIVING} ORDER BY f.file_id"
         return [file_row(row) for row in self._db.rows(sql, (image_id,))]
 
+    def files_below(self, root: bytes) -> int:
+        """How many files rest below `root`. Reads every row there."""
+        sql = "SELECT count(*) FROM files WHERE path >= ? AND path < ? AND former = 0 AND state <> 'gone'"
+        return int(self._db.rows(sql, tree_range(root))[0][0])
+
     def failed(self, limit: int) -> list[FileRow]:
         """Files that could not be seen, by file_id."""
         sql = f"{_FILES} WHERE f.state = 'failed' ORDER BY f.file_id LIMIT ?"

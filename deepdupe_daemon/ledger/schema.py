@@ -202,8 +202,24 @@ CREATE INDEX action_files_keeper_inode ON action_files (keeper_ino);
 CREATE INDEX action_files_digest ON action_files (digest);
 """
 
+_STEP_3 = """
+-- Which verdicts are to be acted on, and what came of it: the durable queue of the carrying thread.
+CREATE TABLE orders (
+    verdict_id INTEGER PRIMARY KEY REFERENCES verdicts,
+    root BLOB NOT NULL,                                    -- where the duplicate rests
+    state TEXT NOT NULL CHECK (state IN ('wanted', 'held', 'quarantined', 'refused', 'dropped')),
+    asked INTEGER NOT NULL CHECK (asked IN (0, 1)),        -- 1: a person asked for it
+    attempts INTEGER NOT NULL DEFAULT 0,
+    retry_at_ns INTEGER,
+    reason TEXT,
+    settled_at_ns INTEGER
+) STRICT;
+CREATE INDEX orders_open ON orders (verdict_id) WHERE state IN ('wanted', 'held');
+CREATE INDEX orders_done ON orders (settled_at_ns) WHERE state = 'quarantined' AND asked = 0;
+"""
+
 #: step n (counted from 1) takes a ledger from schema n - 1 to schema n
-STEPS: tuple[str, ...] = (_STEP_1, _STEP_2)
+STEPS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3)
 
 
 def vectors_table(space_id: int) -> str:

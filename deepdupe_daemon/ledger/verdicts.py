@@ -24,8 +24,13 @@ class Verdicts(Opened):
         return verdict_row(row) if row else None
 
     def unalerted(self, limit: int) -> list[VerdictRow]:
-        """Current verdicts that nobody was told of yet, oldest first."""
-        sql = f"{VERDICTS} WHERE v.closed_at_ns IS NULL AND v.alerted_at_ns IS NULL ORDER BY v.verdict_id LIMIT ?"
+        """Current verdicts that nobody was told of yet, oldest first. Those with an order that was not tried yet are
+        left out: what came of it is part of the alert."""
+        sql = (
+            f"{VERDICTS} WHERE v.closed_at_ns IS NULL AND v.alerted_at_ns IS NULL AND NOT EXISTS"
+            " (SELECT 1 FROM orders o WHERE o.verdict_id = v.verdict_id AND o.state = 'wanted')"
+            " ORDER BY v.verdict_id LIMIT ?"
+        )
         return [verdict_row(row) for row in self._db.rows(sql, (limit,))]
 
     def mark_alerted(self, verdict_ids: Iterable[int]) -> None:

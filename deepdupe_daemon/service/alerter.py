@@ -1,13 +1,17 @@
-"""The alerting thread: every verdict that nobody was told of yet is told, then marked as told."""
+"""The alerting thread: every verdict that nobody was told of yet is told, then marked as told.
+
+One that is to be acted on gets an order first, and its alert once the order was tried, so that the alert says what was
+done.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from deepdupe_daemon.act import Record, alert_record
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.ledger import Ledger, VerdictRow
+from deepdupe_daemon.ledger import Ledger, OrderState, VerdictRow
 from deepdupe_daemon.model import VerdictClass
 
 __all__ = ["Alerter"]
@@ -28,12 +32,17 @@ class Alerter:
         emit: Callable[[Record], None],
         classes: Collection[VerdictClass],
         clock: Clock,
+        wants: Callable[[Ledger, VerdictRow], bytes | None] = lambda _ledger, _row: None,
+        on_orders: Callable[[], None] = lambda: None,
     ) -> None:
-        """`classes`: which verdicts are told; the others are only kept."""
+        """`classes`: which verdicts are told; the others are only kept. `wants`: the root out of which the duplicate of
+        a verdict is to be quarantined, or None. `on_orders`: there are new orders; called in the alerting thread."""
         self._open_ledger = open_ledger
         self._emit = emit
         self._classes = frozenset(classes)
         self._clock = clock
+        self._wants = wants
+        self._on_orders = on_orders
         self._wake = threading.Event()
         self._stopping = False
         self._told = 0
@@ -82,12 +91,33 @@ class Alerter:
 
     def _tell(self, ledger: Ledger) -> None:
         while rows := ledger.unalerted(BATCH):
-            for row in rows:
+            ordered = self._order(ledger, rows)
+            told = [row for row in rows if row.verdict_id not in ordered]
+            for row in told:
                 if row.verdict.verdict_class not in self._classes or self._told_before(ledger, row):
                     continue
                 file = ledger.file(row.duplicate_file_id)
                 waited_ns = self._clock.now_ns() - file.arrived_at_ns if file is not None else None
                 latency_ms = max(0, waited_ns // 1_000_000) if waited_ns is not None else None
-                self._emit(alert_record(row.verdict, verdict_id=row.label, latency_ms=latency_ms))
+                action = _action_on(ledger, row)
+                self._emit(alert_record(row.verdict, verdict_id=row.label, latency_ms=latency_ms, action=action))
                 self._told += 1
-            ledger.mark_alerted([row.verdict_id for row in rows])
+            ledger.mark_alerted([row.verdict_id for row in told])
+
+    def _order(self, ledger: Ledger, rows: Sequence[VerdictRow]) -> frozenset[int]:
+        """Order what is to be acted on and has no order yet; the verdicts whose alert comes later."""
+        new = {
+            row.verdict_id: root
+            for row in rows
+            if (root := self._wants(ledger, row)) is not None and ledger.order(row.verdict_id) is None
+        }
+        if new:
+            ledger.place_orders(new.items())
+            self._on_orders()
+        return frozenset(new)
+
+
+def _action_on(ledger: Ledger, row: VerdictRow) -> str:
+    """What was done about a verdict, in the word of its alert."""
+    order = ledger.order(row.verdict_id)
+    return "observed" if order is None or order.state is OrderState.DROPPED else str(order.state)
