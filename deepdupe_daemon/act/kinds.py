@@ -44,6 +44,9 @@ class Kind(Enum):
     STORE_SET_ASIDE = ("store-set-aside", "3ee86ab2e1ef4ac48217d3d6548dc9b1", Priority.WARNING)
     STORE_UNAVAILABLE = ("store-unavailable", "a808d9d60fc1452a90674c0ea1f8c304", Priority.WARNING)
     STORE_BACK = ("store-back", "3dd2cc7a58794ff1b208e3dbbcf45d27", Priority.NOTICE)
+    RELOADED = ("reloaded", "64d0f069b40b4191996e2d971fea7ac4", Priority.NOTICE)
+    RELOAD_REFUSED = ("reload-refused", "39ed06e1235742de949d24ef5b61303b", Priority.WARNING)
+    STAGE_HUNG = ("stage-hung", "60845db010334523a2c93c5c8ded7c8d", Priority.CRITICAL)
     FATAL = ("fatal", "e5456f03e55f47bab259f94d2cbf1d27", Priority.CRITICAL)
     NOTICE = ("notice", "aae9da5503d74c82bb05fd9596bc4817", Priority.INFO)
 

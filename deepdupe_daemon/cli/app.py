@@ -12,6 +12,7 @@ from deepdupe_daemon.cli.duplicates import duplicates
 from deepdupe_daemon.cli.mark import not_duplicate
 from deepdupe_daemon.cli.models_commands import models_fetch, models_list, models_verify
 from deepdupe_daemon.cli.reindex import reindex
+from deepdupe_daemon.cli.reload import reload
 from deepdupe_daemon.cli.rescan import rescan
 from deepdupe_daemon.cli.run import run
 from deepdupe_daemon.cli.scan import scan
@@ -28,7 +29,7 @@ def build_app() -> typer.Typer:
     # without rich markup `--help` does not import rich, which costs as much again as all the rest
     app = _group("Watches folders for new pictures, and tells which of them you already have.")
     app.callback(invoke_without_command=True)(_root)
-    for command in (watch, scan, check, duplicates, why, status, rescan, reindex, setup, run):
+    for command in (watch, scan, check, duplicates, why, status, rescan, reload, reindex, setup, run):
         app.command()(command)
     config = _group("Check, show and explain the configuration.")
     config.command("check")(config_check)

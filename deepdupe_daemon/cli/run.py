@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
+import io
 from pathlib import Path
 from typing import Annotated
 
@@ -25,4 +28,6 @@ def run(
     loaded = load_config(config)
     from deepdupe_daemon.service import run_daemon  # seconds of loading, which a wrong configuration need not wait for
 
-    raise typer.Exit(run_daemon(loaded, clock=ctx.obj.clock))
+    with contextlib.suppress(io.UnsupportedOperation):  # a stream that is no file
+        faulthandler.enable(ctx.obj.stderr)  # systemd's watchdog ends with SIGABRT: where each thread was is then told
+    raise typer.Exit(run_daemon(loaded, read_config=lambda: load_config(config), clock=ctx.obj.clock))

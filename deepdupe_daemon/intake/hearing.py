@@ -30,6 +30,8 @@ class Hearing:
         self._canary: Canary | None = None
         self._heard_s = now_s
         self._sang_s: float | None = None
+        self.answered = 0  # songs of the canary that were heard
+        self.deaf = False  # the last song was not answered
         if canary_dir is not None:
             try:
                 self._canary = self._observer.canary(canary_dir)
@@ -61,7 +63,9 @@ class Hearing:
                 self._sang_s = now_s
         elif self._canary.answered:
             self._heard_s, self._sang_s = now_s, None
+            self.answered += 1
         elif now_s >= self._sang_s + _ANSWER_S:
+            self.deaf = True
             return "no events arrive although files change"
         return None
 

@@ -99,5 +99,10 @@ class Intake:
         for lane in lanes:
             lane.rescan(root)
 
+    def local_pulses(self) -> list[tuple[str, int, int]]:
+        """Name, turns and unanswered songs of the canary, of each lane that no network file system can hold up."""
+        local = [lane for lane in self._lanes if not any(root.remote_devices for root in lane.roots)]
+        return [(lane.name, lane.status().turns, lane.status().unheard) for lane in local]
+
     def status(self) -> IntakeStatus:
         return IntakeStatus.total(lane.status() for lane in self._lanes)

@@ -41,6 +41,7 @@ class Lane:
         canary_dir: bytes | None,
         check_s: float,
     ) -> None:
+        self.name = name
         self.roots = tuple(roots)
         self._settings = settings
         self._open_ledger = open_ledger

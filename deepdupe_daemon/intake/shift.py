@@ -87,7 +87,7 @@ class Shift:
         self._departures = Departures(self._parts)
         self._departing = False
         self._turns = self._events = self._whole_walks = self._losses = 0
-        self._unarmed = 0
+        self._unarmed = self._unheard = 0
         self._loss_gap_s = _FIRST_LOSS_GAP_S
         self._loss_due_s: float | None = None
         self._next_check_s = 0.0
@@ -147,6 +147,7 @@ class Shift:
             offline=tuple(root.path for root in parts.roots if root.offline is not None),
             withheld=sum(root.withheld for root in parts.roots),
             error=self._error,
+            unheard=self._unheard,
             turns=before.turns + self._turns,
         )
 
@@ -192,7 +193,10 @@ class Shift:
         lost = hearing.lost(now_s)
         if lost is not None:
             self._lost(lost, now_s)
+        if hearing.answered:
+            self._unheard = 0
         for event in hearing.inbox.take(_TURN_EVENTS):
+            self._unheard = 0
             hearing.heard(now_s)
             router.handle(event, now_s)
             self._events += 1
@@ -208,6 +212,7 @@ class Shift:
         if self._loss_due_s is not None:
             return
         self._losses += 1
+        self._unheard += self._hearing is not None and self._hearing.deaf
         again = any(self._walks.waits_for_loss(root) for root in self._parts.roots)
         self._loss_gap_s = min(2 * self._loss_gap_s, _LAST_LOSS_GAP_S) if again else _FIRST_LOSS_GAP_S
         self._loss_due_s = now_s + self._loss_gap_s

@@ -26,6 +26,7 @@ class IntakeStatus:
     offline: tuple[bytes, ...] = ()  # roots that are away
     withheld: int = 0  # known files that are missing together with their file system, and are kept
     error: str | None = None  # what went wrong last in intake itself, until a walk has ended well since
+    unheard: int = 0  # songs of the canary in a row that no event answered
     turns: int = 0  # grows while the lanes live, at least every few seconds
 
     @classmethod
@@ -47,5 +48,6 @@ class IntakeStatus:
             offline=tuple(sorted(root for lane in lanes for root in lane.offline)),
             withheld=sum(lane.withheld for lane in lanes),
             error=next((lane.error for lane in lanes if lane.error), None),
+            unheard=max((lane.unheard for lane in lanes), default=0),
             turns=min((lane.turns for lane in lanes), default=0),
         )

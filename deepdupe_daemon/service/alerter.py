@@ -13,6 +13,7 @@ from deepdupe_daemon.act import Record, alert_record
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.ledger import Ledger, OrderState, VerdictRow
 from deepdupe_daemon.model import VerdictClass
+from deepdupe_daemon.service.pulse import Pulse
 
 __all__ = ["Alerter"]
 
@@ -46,6 +47,7 @@ class Alerter:
         self._wake = threading.Event()
         self._stopping = False
         self._told = 0
+        self.pulse = Pulse()
 
     def run(self) -> None:
         """Until `stop`; then what is left is told before it ends."""
@@ -56,11 +58,17 @@ class Alerter:
                 self._tell(ledger)
                 if stopping:
                     return
+                self.pulse.rest()
                 self._wake.wait()
+                self.pulse.beat()
 
     def poke(self) -> None:
         """There are new verdicts. Any thread."""
         self._wake.set()
+
+    def tell_of(self, classes: Collection[VerdictClass]) -> None:
+        """From now on these verdicts are told. Any thread."""
+        self._classes = frozenset(classes)
 
     def stop(self) -> None:
         self._stopping = True
@@ -99,6 +107,7 @@ class Alerter:
                 file = ledger.file(row.duplicate_file_id)
                 waited_ns = self._clock.now_ns() - file.arrived_at_ns if file is not None else None
                 latency_ms = max(0, waited_ns // 1_000_000) if waited_ns is not None else None
+                self.pulse.beat()
                 action = _action_on(ledger, row)
                 self._emit(alert_record(row.verdict, verdict_id=row.label, latency_ms=latency_ms, action=action))
                 self._told += 1

@@ -62,6 +62,12 @@ class Examiner:
         self._policy = policy
         self._max_candidates = max_candidates
 
+    def retune(self, *, policy: JudgePolicy, thresholds: Mapping[str, float], max_candidates: int) -> None:
+        """Other settings from the next examination on. The owning thread."""
+        self._policy = policy
+        self.thresholds = dict(thresholds)
+        self._max_candidates = max_candidates
+
     def examine(self, subjects: Sequence[Subject]) -> tuple[list[list[Finding]], dict[int, bytes]]:
         """Per subject its findings, strongest proposal first; and pixel digests that are new, by image id.
 

@@ -11,6 +11,7 @@ from deepdupe_daemon.errors import FileFailed
 from deepdupe_daemon.ledger import FileRow, Ledger
 from deepdupe_daemon.model import F32Array, Sighting
 from deepdupe_daemon.service.inbox import Embedded, Failed, Inbox
+from deepdupe_daemon.service.pulse import Pulse
 from deepdupe_daemon.vision import DecoderPool, Job
 
 __all__ = ["Feeder"]
@@ -47,6 +48,7 @@ class Feeder:
         self._lock = threading.Lock()
         self._in_flight: set[int] = set()
         self._sightings: dict[int, tuple[FileRow, Sighting]] = {}
+        self.pulse = Pulse()
 
     def run(self) -> None:
         """Until `stop`."""
@@ -56,9 +58,12 @@ class Feeder:
                 room, held = self._room()
                 rows = ledger.take_pending(room, after=held) if room else []
                 for row in rows:
+                    self.pulse.beat()
                     self._see(row)
                 if not rows:
+                    self.pulse.rest()
                     self._clock.wait(self._wake, IDLE_S)
+                    self.pulse.beat()
 
     def poke(self) -> None:
         """There may be pending rows, or room. Any thread."""

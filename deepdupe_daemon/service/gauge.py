@@ -77,8 +77,14 @@ class Gauge:
             case "walking":
                 return f"looking through the folders, {known}"
             case "indexing":
-                return f"indexing {done:,} of {total:,}, {rate:,.0f}/s, {models}"
+                return f"indexing {done:,} of {total:,}, {rate:,.0f}/s, {self._waiting()}{models}"
             case "storing":
                 return f"{known}, {self._pipeline.store_lag():,} rows on their way to Chroma, {models}"
             case _:
-                return f"watching, {known}, {models}"
+                return f"watching, {known}, {self._waiting()}{models}"
+
+    def _waiting(self) -> str:
+        """`25 left waiting, `: files that are still being written; and folders that are away."""
+        intake = self._pipeline.intake.status()
+        waiting = f"{intake.settling:,} left waiting, " if intake.settling else ""
+        return waiting + (f"{len(intake.offline)} folders away, " if intake.offline else "")

@@ -16,6 +16,7 @@ from deepdupe_daemon.model import ImageFacts
 from deepdupe_daemon.service.claims import Claims
 from deepdupe_daemon.service.examiner import Examiner, Subject
 from deepdupe_daemon.service.inbox import Embedded, Failed, Inbox, Item, Known, Question
+from deepdupe_daemon.service.pulse import Pulse
 from deepdupe_daemon.service.sentencing import Sentence, identical_verdicts, keeper_of, pair_verdicts
 
 __all__ = ["Judging", "Retry"]
@@ -79,6 +80,11 @@ class Judging:
         self._emit = emit
         self._retry = retry if retry is not None else Retry()
         self._stopping = False
+        self.pulse = Pulse()
+
+    def protect(self, roots: Collection[bytes]) -> None:
+        """From the next batch on, files of these roots are the ones to keep. Judging thread."""
+        self._protected_roots = frozenset(roots)
 
     def stop(self) -> None:
         """Judge no further batch: what is seen and not judged is found again at the next start. Any thread."""
@@ -96,7 +102,9 @@ class Judging:
     def _run(self) -> None:
         self._judge_seen()
         while not self._inbox.finished:
+            self.pulse.rest()
             items = self._inbox.take(BATCH)
+            self.pulse.beat()
             self._commit([item for item in items if not isinstance(item, Question)])
             self._judge_seen()
             questions = [item for item in items if isinstance(item, Question)]
@@ -150,6 +158,7 @@ class Judging:
     def _judge_seen(self) -> None:
         """Judge every file whose vectors are committed: what was just seen, what a crash left, what came back."""
         while not self._stopping and (rows := self._ledger.take_seen(BATCH)):
+            self.pulse.beat()
             sentences = self._sentences(rows)
             news = self._ledger.record_judged(
                 [row.file_id for row in rows],

@@ -35,9 +35,17 @@ class Notifier:
     def stopping(self, status: str) -> None:
         self._send("STOPPING=1", f"STATUS={status}")
 
+    def reloading(self, status: str, monotonic_s: float) -> None:
+        """A reload begins at `monotonic_s`; `ready` ends it. systemd 253 and later want the moment, 252 ignores it."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={round(monotonic_s * 1e6)}", f"STATUS={status}")
+
     def alive(self) -> None:
         """The watchdog's ping. Call it only where progress of every stage has just been seen."""
         self._send("WATCHDOG=1")
+
+    def hung(self, status: str) -> None:
+        """A stage hangs: systemd need not wait for the pings to stay away."""
+        self._send("WATCHDOG=trigger", f"STATUS={status}")
 
     def extend_start(self, timeout_s: float) -> None:
         """Ask for `timeout_s` more seconds before start-up (or stop) counts as hung."""

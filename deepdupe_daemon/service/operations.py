@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import deepdupe_daemon
-from deepdupe_daemon.errors import ControlError
+from deepdupe_daemon.errors import ConfigError, ControlError
 from deepdupe_daemon.service.control import Operation
 from deepdupe_daemon.service.gauge import Gauge
 from deepdupe_daemon.service.pipeline import Pipeline
 from deepdupe_daemon.service.protocol import decode_path
+from deepdupe_daemon.service.reloading import Reload
 
 __all__ = ["operations"]
 
 #: files that one `check` request may name
 MOST_CHECKED = 1000
 
+#: how long an asker waits for a reload; it goes on without one
+RELOAD_PATIENCE_S = 60.0
 
-def operations(pipeline: Pipeline, gauge: Gauge) -> dict[str, Operation]:
-    """The operations of a running pipeline, by name."""
+
+def operations(pipeline: Pipeline, gauge: Gauge, reload: Callable[[], Future[Reload]] | None) -> dict[str, Operation]:
+    """The operations of a running pipeline, by name. `reload`: None where there is no file to read again."""
 
     def status(_request: Mapping[str, Any]) -> dict[str, Any]:
         counts = pipeline.desk.ask(lambda ledger: ledger.counts())
@@ -57,7 +62,18 @@ def operations(pipeline: Pipeline, gauge: Gauge) -> dict[str, Operation]:
         pipeline.intake.rescan(None if root is None else decode_path(root))
         return {}
 
-    return {"status": status, "check": check, "rescan": rescan}
+    def reread(_request: Mapping[str, Any]) -> dict[str, Any]:
+        if reload is None:
+            raise ControlError("this daemon runs without a configuration file", hint="stop it and start it anew")
+        try:
+            done = reload().result(RELOAD_PATIENCE_S)
+        except ConfigError as wrong:
+            return {"refused": wrong.what, "hint": wrong.hint}
+        except (TimeoutError, CancelledError) as late:
+            raise ControlError("the daemon is busy or stopping", hint="its journal says how the reload went") from late
+        return {"changed": list(done.changed), "needs_restart": list(done.needs_restart), "text": done.text}
+
+    return {"status": status, "check": check, "rescan": rescan, "reload": reread}
 
 
 def _plain(value: object) -> Any:

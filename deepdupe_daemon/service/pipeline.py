@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from deepdupe_daemon.act import Kind, notice_record
 from deepdupe_daemon.clock import Clock
@@ -40,6 +40,9 @@ LEAST_WINDOW = 64
 #: files in flight at most: each holds its decoded inputs, 150 kB at 224 x 224
 MOST_WINDOW = 1024
 
+#: how long a reload waits for the old watches' threads: one that hangs on a dead mount ends by itself, later
+_INTAKE_SWAP_S = 10.0
+
 
 class Pipeline:
     """Everything between the folders and the alerts. Started and stopped by the supervising thread, once."""
@@ -67,16 +70,8 @@ class Pipeline:
         self.claims = Claims(self._is_known, self._known)
         self.alerter = Alerter(open_ledger=self.open_ledger, emit=sink.emit, classes=_told_classes(config), clock=clock)
         self.store = CollectionWriter(config.state_dir, config.chroma, self.open_ledger, clock, self._notice)
-        self.intake = Intake(
-            config.roots,
-            config.intake,
-            self.open_ledger,
-            clock,
-            self._pending,
-            self._notice,
-            watch=watch,
-            canary_dir=config.state_dir / "canary" if watch else None,
-        )
+        self._watch = watch
+        self.intake = self._intake(config)
         self.forward = ForwardThread(
             models.load,
             clock=clock,
@@ -88,6 +83,7 @@ class Pipeline:
         self.pool: DecoderPool | None = None
         self._feeder: Feeder | None = None
         self._judging: threading.Thread | None = None
+        self._retune: Callable[[Config], None] = lambda _config: None
         self._threads: list[threading.Thread] = []
 
     @property
@@ -133,6 +129,33 @@ class Pipeline:
             start_thread("alerting", self.alerter.run, self._on_fatal),
         ]
         self.store.start()
+
+    def reload(self, config: Config) -> None:
+        """Take over what of `config` needs no restart (`reloading.plan_reload`). Supervising thread, after `go`.
+
+        The judging thread follows with its next batch. Other folders or filters mean other watches and a walk, which
+        finds whatever happens meanwhile.
+        """
+        before, self.config = self.config, config
+        self.models.retune(config)
+        self.alerter.tell_of(_told_classes(config))
+        self.inbox.put(Question(lambda: self._retune(config)))
+        if (before.roots, before.intake) != (config.roots, config.intake):
+            self.intake.stop(_INTAKE_SWAP_S)
+            self.intake = self._intake(config)
+            self.intake.start()
+
+    def _intake(self, config: Config) -> Intake:
+        return Intake(
+            config.roots,
+            config.intake,
+            self.open_ledger,
+            self.clock,
+            self._pending,
+            self._notice,
+            watch=self._watch,
+            canary_dir=config.state_dir / "canary" if self._watch else None,
+        )
 
     def stop(self, timeout_s: float) -> None:
         """Take no more in, finish what is in flight until `timeout_s` from now, tell what was found, end.
@@ -195,13 +218,24 @@ class Pipeline:
                 clock=self.clock,
                 spaces=resident.space_names,
                 rules=keeper_rules("first"),
-                protected_roots=[root.path_bytes for root in self.config.roots if root.action == "protected"],
+                protected_roots=_protected(self.config),
                 on_settled=self.feeder.settled,
                 on_verdicts=self.alerter.poke,
                 on_vectors=self.store.poke,
                 emit=self._sink.emit,
             )
             self._judge_no_more = judging.stop
+            self.judging_pulse = judging.pulse
+
+            def retune(config: Config) -> None:
+                examiner.retune(
+                    policy=policy_of(config),
+                    thresholds=self.models.described.thresholds,
+                    max_candidates=config.judge.max_candidates,
+                )
+                judging.protect(_protected(config))
+
+            self._retune = retune
             self.judging_ready.set()
             judging.run()
 
@@ -289,6 +323,10 @@ def policy_of(config: Config) -> JudgePolicy:
         pdq_max_distance=config.judge.pdq_max_distance,
         pdq_min_quality=config.judge.pdq_min_quality,
     )
+
+
+def _protected(config: Config) -> list[bytes]:
+    return [root.path_bytes for root in config.roots if root.action == "protected"]
 
 
 def _told_classes(config: Config) -> frozenset[VerdictClass]:

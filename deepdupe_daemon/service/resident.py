@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deepdupe_daemon.config import Config, ModelConfig
 from deepdupe_daemon.model import InputSpec, SpaceKey
@@ -40,6 +40,7 @@ class ResidentModels:
         self._load_one = load
         self._threshold = threshold
         self._described: Resident | None = None
+        self._spaces: list[tuple[SpaceKey, ...]] = []  # of each configured model
 
     def load(self) -> Sequence[Embedder]:
         """Every configured model, resident. Raises ModelError."""
@@ -49,12 +50,12 @@ class ResidentModels:
             for model in self._config.models:
                 embedder = self._load_one(model)
                 embedders.append(embedder)
-                for space in embedder.spaces:
-                    thresholds[space.name] = self._threshold_of(model, space)
+                thresholds |= {space.name: self._threshold_of(model, space) for space in embedder.spaces}
         except BaseException:
             for embedder in embedders:
                 embedder.close()
             raise
+        self._spaces = [tuple(embedder.spaces) for embedder in embedders]
         self._described = Resident(
             spaces=tuple(space for embedder in embedders for space in embedder.spaces),
             thresholds=thresholds,
@@ -62,6 +63,13 @@ class ResidentModels:
             batch_ceiling=max(embedder.batch_ceiling for embedder in embedders),
         )
         return embedders
+
+    def retune(self, config: Config) -> None:
+        """Take the thresholds of `config`, which has the same models; they stay loaded. The supervising thread."""
+        self._config = config
+        pairs = zip(config.models, self._spaces, strict=True)
+        thresholds = {space.name: self._threshold_of(model, space) for model, spaces in pairs for space in spaces}
+        self._described = replace(self.described, thresholds=thresholds)
 
     @property
     def described(self) -> Resident:

@@ -42,16 +42,26 @@ class ScanResult:
 def run_daemon(
     config: Config,
     *,
+    read_config: Callable[[], Config] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_record: Callable[[Record], None] | None = None,
     clock: Clock | None = None,
 ) -> int:
     """Watch, index, judge and alert until SIGTERM or SIGINT; returns 0 after an orderly stop.
 
+    `read_config` reads the configuration again when SIGHUP or the control socket asks; without one SIGHUP, which a
+    terminal sends when it closes, ends the run too.
     Records go to the journal or stderr as `config.alerts.to` says, and to `on_record` too where it is given; with it,
     stderr is left alone. Raises DeepDupeError (AlreadyRunning, StateError, ModelError, SpaceMismatch, ...).
     """
-    _run(config, watch=True, on_progress=on_progress, on_record=on_record, clock=clock or SystemClock())
+    _run(
+        config,
+        watch=True,
+        on_progress=on_progress,
+        on_record=on_record,
+        clock=clock or SystemClock(),
+        read_config=read_config,
+    )
     return 0
 
 
@@ -88,8 +98,9 @@ def _run(
     on_progress: Callable[[Progress], None] | None,
     on_record: Callable[[Record], None] | None,
     clock: Clock,
+    read_config: Callable[[], Config] | None = None,
 ) -> Supervisor:
-    sink = _sink(config, clock, on_record)
+    level, sink = _sink(config, clock, on_record)
     hooks = Hooks(config.hooks, environ=os.environ, report=sink.emit) if config.hooks else None
     supervisor = Supervisor(
         config,
@@ -100,31 +111,38 @@ def _run(
         watch=watch,
         hooks=hooks,
         on_progress=on_progress,
+        read_config=read_config,
+        on_reload=lambda config: setattr(level, "least", Priority[config.log_level.upper()]),
     )
-    with _signals(supervisor):
+    with _signals(supervisor, reloads=read_config is not None):
         supervisor.run()
     return supervisor
 
 
-def _sink(config: Config, clock: Clock, on_record: Callable[[Record], None] | None) -> Sink:
+def _sink(config: Config, clock: Clock, on_record: Callable[[Record], None] | None) -> tuple[LevelSink, Sink]:
+    """What keeps the records that are important enough, and where the service is to send them."""
     sink, remark = choose_sink(config.alerts.to, stream=sys.stderr, clock=clock)
     if remark is not None:
         sink.emit(notice_record(Kind.NOTICE, remark))
     kept = LevelSink(sink, Priority[config.log_level.upper()])
     if on_record is None:
-        return kept
+        return kept, kept
     shown = CallbackSink(on_record)
-    return TeeSink([kept, shown]) if isinstance(sink, JournalSink) else shown
+    return kept, TeeSink([kept, shown]) if isinstance(sink, JournalSink) else shown
 
 
 @contextmanager
-def _signals(supervisor: Supervisor) -> Iterator[None]:
+def _signals(supervisor: Supervisor, *, reloads: bool) -> Iterator[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         supervisor.stop()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    # Reload is not in this version; the default action of SIGHUP would end the service without a word.
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def reload(_signal: int, _frame: FrameType | None) -> None:
+        supervisor.reload()
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN or reloads:  # nohup(1) ignores it, and means it
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, reload if reloads else stop)
     try:
         yield
     finally:

@@ -69,14 +69,14 @@ class CallbackSink:
 
 
 class LevelSink:
-    """Hands on what is at least as important as `least`; the rest is dropped."""
+    """Hands on what is at least as important as `least`, which may be set anew at any time; the rest is dropped."""
 
     def __init__(self, sink: Sink, least: Priority) -> None:
         self._sink = sink
-        self._least = least
+        self.least = least
 
     def emit(self, record: Record) -> None:
-        if record.level <= self._least:
+        if record.level <= self.least:
             self._sink.emit(record)
 
 
