@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,15 @@ Duplicate = dict[str, Any]
 class Daemon:
     """A `watch` of `folder` in a subprocess. What it says goes to a file, so that a kill takes nothing of it away."""
 
-    def __init__(self, folder: Path, state_dir: Path, log: Path, project_root: Path) -> None:
+    def __init__(
+        self, folder: Path, state_dir: Path, log: Path, project_root: Path, *, wrapper: Sequence[str] = ()
+    ) -> None:
+        """`wrapper`: a command that runs the one that follows it in its own place (exec), as `unshare -Ur` does."""
         self._log = log
         self._stderr = log.with_suffix(".stderr")
         with log.open("wb") as out, self._stderr.open("wb") as err:
             self.process = subprocess.Popen(
-                [*PROGRAM, "watch", str(folder), "--state-dir", str(state_dir), "--json"],
+                [*wrapper, *PROGRAM, "watch", str(folder), "--state-dir", str(state_dir), "--json"],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

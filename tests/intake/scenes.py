@@ -17,6 +17,9 @@ from deepdupe_daemon.model import FileState
 from tests.intake.conftest import Ground
 from tests.intake.memory_fuse import MemoryFuse
 
+#: runs a command where mounts are its own, and reach nobody else
+NAMESPACE = ["unshare", "-Urm", "--propagation", "private"]
+
 
 def mount(*arguments: str | Path) -> None:
     subprocess.run(["mount", *arguments], check=True)

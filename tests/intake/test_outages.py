@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.intake.scenes import SCENES
-
-NAMESPACE = ["unshare", "-Urm", "--propagation", "private"]
+from tests.intake.scenes import NAMESPACE, SCENES
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from deepdupe_daemon.service.checking import CheckResult
 from deepdupe_daemon.service.loading import resident_models
 from deepdupe_daemon.service.notify import Notifier
 from deepdupe_daemon.service.protocol import encode_path
+from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.service.sinks import CallbackSink
 from deepdupe_daemon.service.supervisor import Supervisor
 from tests.service.pictures import photo, save
@@ -44,7 +45,7 @@ def config(tmp_path: Path, photos: Path) -> Config:
 class Running:
     """A service in a thread of the test, with the records that it gave."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, models: ResidentModels | None = None) -> None:
         self.config = config
         self.records: list[Record] = []
         self.failure: BaseException | None = None
@@ -53,7 +54,7 @@ class Running:
             clock=SystemClock(),
             sink=CallbackSink(self.records.append),
             notifier=Notifier(None),
-            models=resident_models(config, {}),
+            models=models or resident_models(config, {}),
             watch=True,
         )
         self.thread = threading.Thread(target=self._run)
@@ -69,8 +70,8 @@ class Running:
 
 
 @contextmanager
-def running(config: Config, eventually: Eventually) -> Iterator[Running]:
-    service = Running(config)
+def running(config: Config, eventually: Eventually, *, models: ResidentModels | None = None) -> Iterator[Running]:
+    service = Running(config, models)
     service.thread.start()
     try:
         eventually(lambda: service.told(Kind.READY) or service.failure, timeout_s=60)
