@@ -70,6 +70,26 @@ def save_torchscript(module: nn.Module, example: Tensor, path: Path) -> Path:
     return path
 
 
+class Sscd(nn.Module):
+    """SSCD's architecture: a torchvision trunk, generalised-mean pooling with p = 3, a linear head, norm 1."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        import torchvision
+
+        if name == "sscd-disc-large":  # ResNeXt-101 32x4d, which torchvision has no constructor for
+            block = torchvision.models.resnet.Bottleneck
+            trunk = torchvision.models.ResNet(block, [3, 4, 23, 3], groups=32, width_per_group=4)
+        else:
+            trunk = torchvision.models.resnet50(weights=None)
+        self.trunk = nn.Sequential(*list(trunk.children())[:-2])
+        self.head = nn.Linear(2048, PRESETS[name].dims["final"])
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        pooled = self.trunk(pictures).clamp(min=1e-6).pow(3).mean(dim=(2, 3)).pow(1 / 3)
+        return nn.functional.normalize(self.head(pooled))
+
+
 def hub_snapshot(cache: Path, repo: str, commit: str = "0" * 40) -> Path:
     """An empty snapshot folder of `repo` in a Hugging Face cache, with `main` pointing at it."""
     home = cache / f"models--{repo.replace('/', '--')}"
