@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deepdupe_daemon.cli.download_view import download_view
+from deepdupe_daemon.cli.model_menu import menu
+from deepdupe_daemon.cli.model_text import comparison_lines, model_lines, model_record
 from deepdupe_daemon.cli.options import AsJson, ConfigFile
 from deepdupe_daemon.cli.shell import Shell
+from deepdupe_daemon.cli.weights_place import service_environ
 
 if TYPE_CHECKING:
     from deepdupe_daemon.config import ModelConfig
-    from deepdupe_daemon.vision import ModelRow
 
 __all__ = ["models_fetch", "models_list", "models_verify"]
 
@@ -24,17 +26,30 @@ Tag = Annotated[str | None, typer.Option("--weights", metavar="TAG", help="A wei
 CacheDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Where weights are kept. Default: the usual cache.")]
 
 
-def models_list(ctx: typer.Context, cache_dir: CacheDir = None, as_json: AsJson = False) -> None:
+def models_list(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="These alone. Default: all.")] = None,
+    loaded: Annotated[
+        bool, typer.Option("--loaded", help="Load what is on disk, and show what the networks themselves say.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="A table with a column a model. Default: the first three networks.")
+    ] = False,
+    cache_dir: CacheDir = None,
+    as_json: AsJson = False,
+) -> None:
     """List the models that are known by name, and what is on disk."""
     from deepdupe_daemon.vision import list_models
 
     shell: Shell = ctx.obj
-    for row in list_models(shell.environ, cache_dir=cache_dir):
-        if as_json:
-            shell.json(_record(row))
-            continue
-        for line in _lines(row):
-            shell.line(line)
+    wanted = names or ([each.name for each in menu()[:3]] if compare else [])
+    rows = list_models(service_environ(shell.environ), cache_dir=cache_dir, names=wanted, loaded=loaded)
+    if as_json:
+        for row in rows:
+            shell.json(model_record(row))
+        return
+    for line in comparison_lines(rows) if compare else [line for row in rows for line in model_lines(row)]:
+        shell.line(line)
 
 
 def models_fetch(
@@ -49,12 +64,12 @@ def models_fetch(
 
     A download that broke off is taken up where it ended, and what came is checked against its digest.
     """
-    from deepdupe_daemon.vision import fetch_model
+    from deepdupe_daemon.vision import fetch_model, with_fetched_file
 
     shell: Shell = ctx.obj
     model = _model(config, {"name": name, "weights": weights, "revision": revision, "cache_dir": cache_dir})
     with download_view(shell) as show:
-        fetched = fetch_model(model, environ=shell.environ, on_progress=show)
+        fetched = fetch_model(model, environ=service_environ(shell.environ), on_progress=show)
     if not fetched.files:
         shell.line(f"{name} needs no weights")
         return
@@ -62,6 +77,8 @@ def models_fetch(
         shell.line(os.fspath(file))
     pinned = f", revision {fetched.revision}" if fetched.revision else ""
     shell.remark(f"{name}: {fetched.bytes / 1e6:,.0f} MB, SHA-256 {fetched.sha256}{pinned}")
+    if with_fetched_file(model, shell.environ) is not model:
+        shell.remark("a TorchScript file is a program: it is loaded where the configuration has its path as `weights`")
 
 
 def models_verify(
@@ -77,17 +94,19 @@ def models_verify(
 
     shell: Shell = ctx.obj
     model = _model(config, {"name": name, "weights": weights, "cache_dir": cache_dir})
-    found = verify_model(model, environ=shell.environ, clock=shell.clock)
+    found = verify_model(model, environ=service_environ(shell.environ), clock=shell.clock)
     if as_json:
         files = [os.fspath(file) for file in found.files]
         record = {"name": found.name, "files": files, "sha256": found.sha256, "dims": dict(found.dims)}
-        shell.json({**record, "description": found.description, "notes": list(found.notes)})
+        size = {"parameters": found.parameters}
+        shell.json({**record, **size, "description": found.description, "notes": list(found.notes)})
         return
     for file in found.files:
         shell.line(os.fspath(file))
     dims = ", ".join(f"{space} {dim}-dim" for space, dim in found.dims.items())
     digest = f", SHA-256 {found.sha256}" if found.sha256 else ""
-    shell.line(f"{found.description}: {dims}{digest}: sound")
+    size = f", {found.parameters / 1e6:,.1f} million parameters" if found.parameters else ""
+    shell.line(f"{found.description}: {dims}{size}{digest}: sound")
     for note in found.notes:
         shell.remark(note)
 
@@ -102,31 +121,3 @@ def _model(config: Path | None, asked: Mapping[str, Any]) -> ModelConfig:
                 return model
     # a whole configuration, so that a wrong option is told in the same words as in the file
     return validated({"roots": [{"path": "/"}], "models": [dict(asked)]}).models[0]
-
-
-def _record(row: ModelRow) -> dict[str, Any]:
-    return {
-        **row.to_dict(),
-        "embeddings": [*row.dims, *(["both"] if len(row.dims) > 1 else [])],
-        "state": _state(row),
-    }
-
-
-def _state(row: ModelRow) -> str:
-    if not row.weights:
-        return "needs no weights"
-    return f"on disk: {', '.join(row.on_disk)}, {row.bytes_on_disk / 1e6:,.0f} MB" if row.on_disk else "not on disk"
-
-
-def _lines(row: ModelRow) -> Iterator[str]:
-    dims = ", ".join(f"{kind} {dim}-dim" for kind, dim in row.dims.items())
-    yield f"{row.name}  ({row.title})"
-    if row.weights:
-        yield f"    {dims}; {row.input_px} px; batch {row.batch_size_cuda} on CUDA; {row.library}"
-    else:
-        yield f"    {dims}"
-    yield f"    threshold {row.threshold:.3f}, {row.threshold_status}: {row.threshold_source}"
-    tags = f"; weights {', '.join(row.tags)}" if row.tags else ""
-    gate = "; its licence must be accepted before the download" if row.gated else ""
-    yield f"    {row.licence}{tags}{gate}"
-    yield f"    {_state(row)}"

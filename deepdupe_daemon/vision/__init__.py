@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from deepdupe_daemon.vision.batches import BatchRunner
     from deepdupe_daemon.vision.catalogue import (
         FetchedModel,
-        ModelRow,
         VerifiedModel,
         fetch_model,
-        list_models,
         verify_model,
+        with_fetched_file,
     )
     from deepdupe_daemon.vision.embedder import Embedder, VisionNotice
     from deepdupe_daemon.vision.fake_embedder import FakeEmbedder
     from deepdupe_daemon.vision.forward import ForwardStatus, ForwardThread
+    from deepdupe_daemon.vision.listing import ModelRow, list_models
     from deepdupe_daemon.vision.load import load_embedder, load_embedders, load_planned
     from deepdupe_daemon.vision.pdq_embedder import PDQ_INPUT, PDQ_SPACE, PdqEmbedder
     from deepdupe_daemon.vision.plans.plan import ModelPlan
@@ -50,11 +50,12 @@ _HOMES = {
     "TorchScorer": "scorer",
     "choose_scorer": "scorer",
     "FetchedModel": "catalogue",
-    "ModelRow": "catalogue",
+    "ModelRow": "listing",
     "VerifiedModel": "catalogue",
     "fetch_model": "catalogue",
-    "list_models": "catalogue",
+    "list_models": "listing",
     "verify_model": "catalogue",
+    "with_fetched_file": "catalogue",
     "ModelPlan": "plans.plan",
     "Preset": "presets",
     "PRESETS": "presets",
@@ -113,6 +114,7 @@ __all__ = [
     "preset",
     "thresholds_of",
     "verify_model",
+    "with_fetched_file",
 ]
 
 

@@ -1,58 +1,29 @@
-"""What `models` lists, fetches and verifies. Rows are data; the command line draws them. Listing imports no torch."""
+"""What `models` fetches and verifies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.errors import DeepDupeError, ModelError
+from deepdupe_daemon.errors import ModelError
 from deepdupe_daemon.vision.embedder import Embedder, VisionNotice, input_shape
-from deepdupe_daemon.vision.fetch import Progress
+from deepdupe_daemon.vision.fetch import Progress, fetch_url
 from deepdupe_daemon.vision.hub_cache import HubCache
 from deepdupe_daemon.vision.load import load_planned
-from deepdupe_daemon.vision.open_clip_tags import TAGS
-from deepdupe_daemon.vision.plans.open_clip import CHECKPOINT_NAMES
 from deepdupe_daemon.vision.plans.plan import ModelPlan
 from deepdupe_daemon.vision.plans.planning import plan_model
 from deepdupe_daemon.vision.presets import PRESETS, Preset
-from deepdupe_daemon.vision.weights import WEIGHTS_NAMES, check_whole, weights_digest
+from deepdupe_daemon.vision.weights import check_whole, weights_digest
 
 if TYPE_CHECKING:
     from deepdupe_daemon.config import ModelConfig
 
-__all__ = ["FetchedModel", "ModelRow", "VerifiedModel", "fetch_model", "list_models", "verify_model"]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    """One preset, for a listing. `on_disk` names what was found: weights tags, or the file; empty where nothing was."""
-
-    name: str
-    title: str
-    library: str
-    dims: Mapping[str, int]  # embedding type -> dimension, the default type first
-    input_px: int
-    input_multiple_px: int
-    licence: str
-    gated: bool
-    batch_size_cuda: int
-    batch_size_cpu: int
-    threshold: float
-    threshold_status: str  # "published" or "uncalibrated"
-    threshold_source: str
-    weights: str  # the default tag, repository or address
-    tags: tuple[str, ...]
-    on_disk: tuple[str, ...]
-    bytes_on_disk: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-safe, for `--json`."""
-        return {**asdict(self), "dims": dict(self.dims)}
+__all__ = ["FetchedModel", "VerifiedModel", "fetch_model", "verify_model", "with_fetched_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +46,21 @@ class VerifiedModel:
     sha256: str
     description: str  # "clip-vit-b-32 bf16 on cpu"
     dims: Mapping[str, int]  # space name -> dimension
+    parameters: int
     notes: tuple[str, ...]
 
 
-def list_models(environ: Mapping[str, str], *, cache_dir: Path | None = None) -> tuple[ModelRow, ...]:
-    """Every preset, in order, with what lies in the caches. Reads folders only."""
-    cache = HubCache.of(environ, cache_dir=cache_dir, offline=True)
-    return tuple(_row(known, cache) for known in PRESETS.values())
+def with_fetched_file(model: ModelConfig, environ: Mapping[str, str]) -> ModelConfig:
+    """The same model; a TorchScript preset without `weights` names the file that `fetch_model` writes.
+
+    Such a file is a program, so that nothing loads it unless somebody named its path: the configuration, or the person
+    who ran `models`.
+    """
+    known = PRESETS.get(model.name)
+    if known is None or known.backend != "torchscript" or model.weights is not None:
+        return model
+    file = HubCache.of(environ, cache_dir=model.cache_dir).downloads / known.url.rsplit("/", 1)[-1]
+    return model.model_copy(update={"weights": str(file)})
 
 
 def fetch_model(model: ModelConfig, *, environ: Mapping[str, str], on_progress: Progress | None = None) -> FetchedModel:
@@ -89,6 +68,10 @@ def fetch_model(model: ModelConfig, *, environ: Mapping[str, str], on_progress: 
 
     Raises ConfigError, ModelError (offline, wrong digest) and ModelUnavailable (network, gate, disk).
     """
+    known = PRESETS.get(model.name)
+    if known is not None and known.url and model.weights is None:
+        model = with_fetched_file(model, environ)
+        _fetch_file(known, Path(str(model.weights)), model, environ, on_progress)
     plan = plan_model(model, environ=environ, on_progress=on_progress)
     return FetchedModel(
         name=plan.name,
@@ -110,7 +93,7 @@ def verify_model(
 
     Never downloads. Raises ModelError where anything is not as it should be.
     """
-    plan = plan_model(model.model_copy(update={"offline": True}), environ=environ)
+    plan = plan_model(with_fetched_file(model.model_copy(update={"offline": True}), environ), environ=environ)
     for file in plan.files:
         check_whole(file)
     digest = weights_digest(plan.files, trust_cache=False) if plan.files else ""
@@ -134,6 +117,7 @@ def verify_model(
             sha256=digest,
             description=embedder.describe(),
             dims={space.name: space.dim for space in embedder.spaces},
+            parameters=embedder.parameters,
             notes=tuple(notes),
         )
     finally:
@@ -150,63 +134,23 @@ def _self_test(embedder: Embedder) -> None:
             raise ModelError("gives the same embedding for different pictures", where=name)
 
 
+def _fetch_file(
+    known: Preset, target: Path, model: ModelConfig, environ: Mapping[str, str], on_progress: Progress | None
+) -> None:
+    if target.is_file():
+        return
+    if HubCache.of(environ, offline=model.offline).offline:
+        raise ModelError(
+            f"{target} is not on disk, and downloading is switched off",
+            where=model.name,
+            hint=f"fetch {known.url} elsewhere and name it as `weights`",
+        )
+    fetch_url(known.url, target, on_progress=on_progress)
+
+
 def _revision(plan: ModelPlan) -> str | None:
     """The commit, where the files lie in a snapshot of a Hugging Face cache."""
     for file in plan.files[:1]:
         if file.parent.parent.name == "snapshots":
             return file.parent.name
     return None
-
-
-def _row(known: Preset, cache: HubCache) -> ModelRow:
-    found = _found(known, cache)
-    return ModelRow(
-        name=known.name,
-        title=known.title,
-        library=known.backend,
-        dims=known.dims,
-        input_px=known.input_px,
-        input_multiple_px=known.patch_px,
-        licence=known.licence,
-        gated=known.gated,
-        batch_size_cuda=known.batch_size_cuda,
-        batch_size_cpu=known.batch_size_cpu,
-        threshold=known.threshold.similarity,
-        threshold_status=known.threshold.status,
-        threshold_source=known.threshold.source,
-        weights=known.default_tag or known.repo or known.url,
-        tags=known.tags,
-        on_disk=tuple(label for label, _ in found),
-        bytes_on_disk=sum(size for _, size in found),
-    )
-
-
-def _found(known: Preset, cache: HubCache) -> list[tuple[str, int]]:
-    """(what, bytes) of each set of weights that is there."""
-    if known.backend == "open_clip":
-        tags = TAGS[known.architecture].values()
-        held = [(tag.tag, _in_snapshot(cache, tag.repo, CHECKPOINT_NAMES)) for tag in tags]
-        legacy = [(tag.tag, cache.clip_folder / tag.file) for tag in tags if tag.file]
-        files = {tag: path.stat().st_size for tag, path in legacy if path.is_file()}
-        return list({**files, **{tag: size for tag, size in held if size}}.items())
-    if known.backend == "transformers":
-        size = _in_snapshot(cache, known.repo, WEIGHTS_NAMES)
-        return [(known.repo, size)] if size else []
-    if known.backend == "torchscript":
-        path = cache.downloads / known.url.rsplit("/", 1)[-1]
-        return [(path.name, path.stat().st_size)] if path.is_file() else []
-    return [("nothing to download", 0)]
-
-
-def _in_snapshot(cache: HubCache, repo: str, names: Sequence[str]) -> int:
-    """Bytes of the weights of a repository's snapshot; 0 where there is none, or where it is not whole."""
-    snapshot = cache.snapshot(repo, None, names)
-    if snapshot is None:
-        return 0
-    files = [path for path in snapshot.folder.iterdir() if path.suffix in (".safetensors", ".bin")]
-    try:
-        for path in files:
-            check_whole(path)
-    except (DeepDupeError, OSError):
-        return 0
-    return sum(path.stat().st_size for path in files)

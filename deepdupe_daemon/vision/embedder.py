@@ -43,6 +43,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def parameters(self) -> int:
+        """Numbers in its weights; 0 where it has none."""
+        ...
+
+    @property
     def batch_ceiling(self) -> int:
         """The most images in one batch, at least 1."""
         ...

@@ -31,6 +31,7 @@ class FakeEmbedder:
     ) -> None:
         if side_px % _GRID:
             raise ValueError(f"side_px must be a multiple of {_GRID}, not {side_px}")
+        self.parameters = 0
         self.spec = InputSpec(kind="picture", side_px=side_px, fit="squash", filter="bilinear")
         self.batch_ceiling = batch_ceiling
         preprocessing = json.dumps({"fake": _GRID, "side_px": side_px}, separators=(",", ":"), sort_keys=True)

@@ -127,6 +127,7 @@ def _resident(plan: ModelPlan, clock: Clock, threads: int | None, on_notice: Not
         device=device,
         batch_ceiling=plan.batch_size or (plan.batch_size_cuda if on_cuda else plan.batch_size_cpu),
         exact=functools.partial(_exact_tower, loaded.plan, loaded.digest),
+        parameters=loaded.parameters,
     )
     if on_cuda:
         embedder.warm_up(on_notice)

@@ -29,6 +29,7 @@ class PdqEmbedder:
 
     spaces = (PDQ_SPACE,)
     spec = PDQ_INPUT
+    parameters = 0
     batch_ceiling = 1024
 
     def describe(self) -> str:

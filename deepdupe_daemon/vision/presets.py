@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from deepdupe_daemon.errors import ModelError
+from deepdupe_daemon.model import InputSpec
 from deepdupe_daemon.vision.open_clip_tags import TAGS
 from deepdupe_daemon.vision.thresholds import (
     CLIP_IN_USE,
@@ -33,10 +34,12 @@ SAT_STD: Triple = (0.213, 0.156, 0.143)
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One model by name. `dims` are the published ones, by embedding type, the default type first."""
+    """One model by name. `dims` (by embedding type, the default first) and `parameters` are the published ones."""
 
     name: str
     title: str
+    use: str  # what it is known to be good at
+    parameters: int  # of the part that sees
     backend: Literal["none", "open_clip", "transformers", "torchscript"]
     licence: str
     dims: Mapping[str, int]
@@ -59,11 +62,22 @@ class Preset:
         """The embedding types it offers, its default first."""
         return tuple(self.dims)
 
+    @property
+    def spec(self) -> InputSpec:
+        """What its weights are fed as published; what is loaded says it for itself."""
+        if self.backend == "none":
+            return InputSpec(kind="pdq")
+        if self.backend == "open_clip":
+            return InputSpec(side_px=self.input_px, fit="crop", filter="bicubic")
+        return InputSpec(side_px=self.input_px, fit="squash", filter="bilinear")
 
-def _clip(name: str, title: str, architecture: str, dims: Mapping[str, int], patch_px: int) -> Preset:
+
+def _clip(name: str, title: str, architecture: str, parameters: int, dims: Mapping[str, int], patch_px: int) -> Preset:
     return Preset(
         name=name,
         title=title,
+        use="general vision",
+        parameters=parameters,
         backend="open_clip",
         licence=TAGS[architecture]["openai"].licence,
         dims=dims,
@@ -75,11 +89,15 @@ def _clip(name: str, title: str, architecture: str, dims: Mapping[str, int], pat
     )
 
 
-def _dinov3(name: str, title: str, repo: str, dim: int, *, sat: bool = False, batch_size_cuda: int = 400) -> Preset:
+def _dinov3(
+    name: str, title: str, repo: str, parameters: int, dim: int, *, sat: bool = False, batch_size_cuda: int = 400
+) -> Preset:
     convnext = "convnext" in name
     return Preset(
         name=name,
         title=title,
+        use="dense features of aerial pictures" if sat else "dense features",
+        parameters=parameters,
         backend="transformers",
         licence="DINOv3 License (Meta; gated)",
         dims={"pooler": dim},
@@ -94,10 +112,12 @@ def _dinov3(name: str, title: str, repo: str, dim: int, *, sat: bool = False, ba
     )
 
 
-def _sscd(name: str, title: str, file: str, dim: int, threshold: Threshold) -> Preset:
+def _sscd(name: str, title: str, file: str, parameters: int, dim: int, threshold: Threshold) -> Preset:
     return Preset(
         name=name,
         title=title,
+        use="copy detection",
+        parameters=parameters,
         backend="torchscript",
         licence="MIT (relicensed in 2022 from CC-BY-NC 4.0)",
         dims={"final": dim},
@@ -114,29 +134,59 @@ def _sscd(name: str, title: str, file: str, dim: int, threshold: Threshold) -> P
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
-        Preset("pdq", "PDQ perceptual hash, no weights", "none", "BSD-3-Clause", {"hash": 256}, PDQ_PUBLISHED),
-        _clip("clip-vit-l-14", "CLIP ViT-Large-14", "ViT-L-14", {"final": 768, "hidden": 1024}, 14),
-        _clip("clip-vit-b-32", "CLIP ViT-Base-32", "ViT-B-32", {"final": 512, "hidden": 768}, 32),
-        _dinov3("dinov3-vit-l-16", "DINOv3 ViT-Large", "dinov3-vitl16-pretrain-lvd1689m", 1024),
-        _dinov3("dinov3-vit-s-16", "DINOv3 ViT-Small", "dinov3-vits16-pretrain-lvd1689m", 384),
-        _dinov3("dinov3-vit-s-plus-16", "DINOv3 ViT-Small+", "dinov3-vits16plus-pretrain-lvd1689m", 384),
-        _dinov3("dinov3-vit-b-16", "DINOv3 ViT-Base", "dinov3-vitb16-pretrain-lvd1689m", 768),
+        Preset(
+            "pdq",
+            "PDQ perceptual hash, no weights",
+            "copies of the whole picture",
+            0,
+            "none",
+            "BSD-3-Clause",
+            {"hash": 256},
+            PDQ_PUBLISHED,
+        ),
+        _clip("clip-vit-l-14", "CLIP ViT-Large-14", "ViT-L-14", 303_966_208, {"final": 768, "hidden": 1024}, 14),
+        _clip("clip-vit-b-32", "CLIP ViT-Base-32", "ViT-B-32", 87_849_216, {"final": 512, "hidden": 768}, 32),
+        _dinov3("dinov3-vit-l-16", "DINOv3 ViT-Large", "dinov3-vitl16-pretrain-lvd1689m", 303_129_600, 1024),
+        _dinov3("dinov3-vit-s-16", "DINOv3 ViT-Small", "dinov3-vits16-pretrain-lvd1689m", 21_596_544, 384),
+        _dinov3("dinov3-vit-s-plus-16", "DINOv3 ViT-Small+", "dinov3-vits16plus-pretrain-lvd1689m", 28_692_864, 384),
+        _dinov3("dinov3-vit-b-16", "DINOv3 ViT-Base", "dinov3-vitb16-pretrain-lvd1689m", 85_660_416, 768),
         _dinov3(
             "dinov3-vit-h-plus-16",
             "DINOv3 ViT-Huge+",
             "dinov3-vith16plus-pretrain-lvd1689m",
+            840_592_640,
             1280,
             batch_size_cuda=200,
         ),
-        _dinov3("dinov3-vit-7b-16", "DINOv3 ViT-7B", "dinov3-vit7b16-pretrain-lvd1689m", 4096, batch_size_cuda=64),
-        _dinov3("dinov3-convnext-tiny", "DINOv3 ConvNeXt-Tiny", "dinov3-convnext-tiny-pretrain-lvd1689m", 768),
-        _dinov3("dinov3-convnext-small", "DINOv3 ConvNeXt-Small", "dinov3-convnext-small-pretrain-lvd1689m", 768),
-        _dinov3("dinov3-convnext-base", "DINOv3 ConvNeXt-Base", "dinov3-convnext-base-pretrain-lvd1689m", 1024),
-        _dinov3("dinov3-convnext-large", "DINOv3 ConvNeXt-Large", "dinov3-convnext-large-pretrain-lvd1689m", 1536),
+        _dinov3(
+            "dinov3-vit-7b-16",
+            "DINOv3 ViT-7B",
+            "dinov3-vit7b16-pretrain-lvd1689m",
+            6_716_035_072,
+            4096,
+            batch_size_cuda=64,
+        ),
+        _dinov3(
+            "dinov3-convnext-tiny", "DINOv3 ConvNeXt-Tiny", "dinov3-convnext-tiny-pretrain-lvd1689m", 27_820_128, 768
+        ),
+        _dinov3(
+            "dinov3-convnext-small", "DINOv3 ConvNeXt-Small", "dinov3-convnext-small-pretrain-lvd1689m", 49_454_688, 768
+        ),
+        _dinov3(
+            "dinov3-convnext-base", "DINOv3 ConvNeXt-Base", "dinov3-convnext-base-pretrain-lvd1689m", 87_566_464, 1024
+        ),
+        _dinov3(
+            "dinov3-convnext-large",
+            "DINOv3 ConvNeXt-Large",
+            "dinov3-convnext-large-pretrain-lvd1689m",
+            196_230_336,
+            1536,
+        ),
         _dinov3(
             "dinov3-vit-l-16-sat493m",
             "DINOv3 ViT-Large, satellite",
             "dinov3-vitl16-pretrain-sat493m",
+            303_129_600,
             1024,
             sat=True,
         ),
@@ -144,12 +194,15 @@ PRESETS: Mapping[str, Preset] = {
             "dinov3-vit-7b-16-sat493m",
             "DINOv3 ViT-7B, satellite",
             "dinov3-vit7b16-pretrain-sat493m",
+            6_716_035_072,
             4096,
             sat=True,
             batch_size_cuda=64,
         ),
-        _sscd("sscd-disc-mixup", "SSCD ResNet-50", "sscd_disc_mixup.torchscript.pt", 512, SSCD_PUBLISHED),
-        _sscd("sscd-disc-large", "SSCD ResNeXt-101", "sscd_disc_large.torchscript.pt", 1024, SSCD_BY_ANALOGY),
+        _sscd("sscd-disc-mixup", "SSCD ResNet-50", "sscd_disc_mixup.torchscript.pt", 24_557_120, 512, SSCD_PUBLISHED),
+        _sscd(
+            "sscd-disc-large", "SSCD ResNeXt-101", "sscd_disc_large.torchscript.pt", 44_226_880, 1024, SSCD_BY_ANALOGY
+        ),
     )
 }
 

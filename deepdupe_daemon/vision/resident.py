@@ -33,8 +33,10 @@ class ResidentEmbedder:
         device: torch.device,
         batch_ceiling: int,
         exact: Callable[[], Tower],
+        parameters: int = 0,
     ) -> None:
         self.spaces = spaces
+        self.parameters = parameters
         self.batch_ceiling = batch_ceiling
         self._name = name
         self._preprocessing = preprocessing

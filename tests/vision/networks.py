@@ -162,3 +162,28 @@ def save_dinov3(name: str, folder: Path) -> Path:
         image_mean=list(known.mean or ()), image_std=list(known.std or ())
     ).save_pretrained(folder)
     return folder
+
+
+def true_size(name: str) -> tuple[int, dict[str, int]]:
+    """(parameters, embedding type -> dimension) of a preset's architecture at its published size, on the meta device."""
+    with torch.device("meta"):
+        if name in DINOV3_SIZES:
+            kind, settings = DINOV3_SIZES[name]
+            depth = {"h-plus": 32, "vit-7b": 40}
+            whole = {"num_hidden_layers": layers for part, layers in depth.items() if part in name}
+            extra = {"num_register_tokens": 4} if "ViT" in kind else {}
+            model = transformers.AutoModel.from_config(
+                getattr(transformers, kind)(**{**settings, **whole, **extra})
+            ).eval()
+            dims = {"pooler": model(pixel_values=torch.zeros(1, 3, 224, 224)).pooler_output.flatten(1).shape[1]}
+        elif name.startswith("sscd"):
+            model = Sscd(name).eval()
+            dims = {"final": model(torch.zeros(1, 3, 320, 320)).shape[1]}
+        else:
+            config = open_clip.get_model_config(PRESETS[name].architecture)
+            model = open_clip.CLIP(
+                config["embed_dim"], open_clip.CLIPVisionCfg(**config["vision_cfg"]), open_clip.CLIPTextCfg(layers=1)
+            ).visual.eval()
+            final = model(torch.zeros(1, 3, 224, 224)).shape[1]
+            dims = {"final": final, "hidden": model.ln_post.normalized_shape[0]}
+    return sum(parameter.numel() for parameter in model.parameters()), dims

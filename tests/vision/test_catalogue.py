@@ -25,7 +25,7 @@ from deepdupe_daemon.vision import (
     thresholds_of,
     verify_model,
 )
-from tests.vision.networks import hub_snapshot, save_safetensors
+from tests.vision.networks import hub_snapshot, save_dinov3, save_safetensors, true_size
 
 NOWHERE = {"HOME": "/nowhere"}
 
@@ -83,6 +83,33 @@ def test_what_is_on_disk_is_found(tmp_path: Path) -> None:
     assert rows["clip-vit-b-32"].bytes_on_disk == file.stat().st_size
     assert rows["clip-vit-l-14"].on_disk == ("openai",)
     assert rows["dinov3-vit-s-16"].on_disk == ()
+
+
+def test_what_is_published_of_each_preset_is_what_its_architecture_has() -> None:
+    """Dimensions and parameters of networks of the true sizes, built without memory."""
+    for name, known in PRESETS.items():
+        if known.backend != "none":
+            assert (name, *true_size(name)) == (name, known.parameters, dict(known.dims))
+
+
+def test_a_list_of_what_is_loaded_says_what_the_networks_say(tmp_path: Path) -> None:
+    """Names choose; what is torn or does not belong there says why; the rest of the row stays."""
+    save_dinov3("dinov3-vit-s-16", hub_snapshot(tmp_path, PRESETS["dinov3-vit-s-16"].repo))
+    other = hub_snapshot(tmp_path, PRESETS["dinov3-vit-b-16"].repo)
+    save_dinov3("dinov3-vit-s-16", other)
+    names = ["dinov3-vit-s-16", "dinov3-vit-b-16", "clip-vit-b-32", "pdq"]
+    small, wrong, absent, pdq = list_models(NOWHERE, cache_dir=tmp_path, names=names, loaded=True)
+    assert (small.loaded, small.parameters, dict(small.dims)) == (
+        "dinov3-vit-s-16 bf16 on cpu",
+        PRESETS["dinov3-vit-s-16"].parameters,
+        {"pooler": 384},
+    )
+    assert small.preprocessing == "squash to 224 x 224 px, bilinear"
+    assert (wrong.loaded, "384 dimensions" in wrong.problem) == ("", True)
+    assert (absent.loaded, absent.problem, absent.on_disk) == ("", "", ())
+    assert (pdq.loaded, dict(pdq.dims)) == ("pdq on cpu", {"hash": 256})
+    with pytest.raises(ModelError, match="no preset is named 'clip'"):
+        list_models(NOWHERE, names=["clip"])
 
 
 def test_a_misspelt_preset_gets_the_nearest_names() -> None:

@@ -32,7 +32,7 @@ def loaded(behaviour: Callable[[torch.dtype, Tensor], Tensor], placed: list[torc
             placed.append(dtype)
         return lambda pictures: {"final": behaviour(dtype, pictures)}
 
-    return LoadedModel(PLAN, "00", place)
+    return LoadedModel(PLAN, "00", 0, place)
 
 
 def plain(_dtype: torch.dtype, pictures: Tensor) -> Tensor:
@@ -117,11 +117,11 @@ def test_without_memory_for_fp32_finiteness_alone_decides() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return lambda pictures: {"final": plain(dtype, pictures)}
 
-    chosen = _Trial(LoadedModel(PLAN, "00", place), CPU, SystemClock()).best_on_cuda()
+    chosen = _Trial(LoadedModel(PLAN, "00", 0, place), CPU, SystemClock()).best_on_cuda()
     assert chosen.name == "fp16"
     assert "no memory for fp32" in chosen.record
     with pytest.raises(OutOfDeviceMemory):
-        choose_precision(LoadedModel(PLAN, "00", place), CPU, "fp32", SystemClock())
+        choose_precision(LoadedModel(PLAN, "00", 0, place), CPU, "fp32", SystemClock())
 
 
 def test_a_format_asked_for_is_taken_and_its_weakness_told() -> None:

@@ -73,8 +73,18 @@ def test_it_keeps_the_contract_in_fp32_and_bf16(file: Path) -> None:
 def test_constants_must_be_stated_for_a_model_of_ones_own(file: Path) -> None:
     with pytest.raises(ConfigError, match="does not say its mean and std"):
         load(file, mean=None, std=None)
-    with pytest.raises(ConfigError, match="needs weights"):
-        load_embedder(ModelConfig(name="own", backend="torchscript"), environ={"HOME": "/nowhere"})
+
+
+@pytest.mark.parametrize("name", ["own", "sscd-disc-mixup"])
+def test_a_program_is_loaded_only_from_a_path_that_somebody_named(name: str, tmp_path: Path, file: Path) -> None:
+    """Not even where a fetch would put it: nothing that lies in a cache runs unasked."""
+    put = tmp_path / ".cache" / "deepdupe-daemon" / "weights" / "sscd_disc_mixup.torchscript.pt"
+    put.parent.mkdir(parents=True)
+    put.write_bytes(file.read_bytes())
+    backend = "torchscript" if name == "own" else None
+    with pytest.raises(ConfigError, match="only from a path that the configuration names") as raised:
+        load_embedder(ModelConfig(name=name, backend=backend), environ={"HOME": str(tmp_path)})
+    assert ("models fetch sscd-disc-mixup" in (raised.value.hint or "")) == (name == "sscd-disc-mixup")
 
 
 def test_the_preset_checks_its_dimension(tmp_path: Path, file: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deepdupe_daemon.vision.plans.plan import ModelPlan
 
-__all__ = ["LoadedModel", "Tower", "placed"]
+__all__ = ["LoadedModel", "Tower", "parameter_count", "placed"]
 
 #: (n, 3, side, side) normalised pictures in the tower's dtype -> embedding type -> (n, dim), not normalised
 Tower = Callable[[Tensor], dict[str, Tensor]]
@@ -24,7 +24,12 @@ class LoadedModel:
 
     plan: ModelPlan  # with what the file itself said filled in
     digest: str  # hex SHA-256 of the weights
+    parameters: int  # numbers in the part that sees
     place: Callable[[torch.device, torch.dtype], Tower]  # copies; never keeps a mapping of the file
+
+
+def parameter_count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def placed(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -16,7 +16,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from deepdupe_daemon.errors import ConfigError, ModelError
-from deepdupe_daemon.vision.backends.loaded import LoadedModel, Tower, placed
+from deepdupe_daemon.vision.backends.loaded import LoadedModel, Tower, parameter_count, placed
 from deepdupe_daemon.vision.open_clip_tags import OPENAI, TAGS
 from deepdupe_daemon.vision.plans.plan import ModelPlan
 from deepdupe_daemon.vision.preprocessing import Preprocessing
@@ -86,7 +86,7 @@ def load(plan: ModelPlan) -> LoadedModel:
     def place(device: torch.device, dtype: torch.dtype) -> Tower:
         return placed(tower, device, dtype)
 
-    return LoadedModel(plan, digest, place)
+    return LoadedModel(plan, digest, parameter_count(tower), place)
 
 
 def _tower(config: Mapping[str, Any], plan: ModelPlan, *, on: torch.device) -> nn.Module:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepdupe_daemon.errors import ModelError
-from deepdupe_daemon.vision.backends.loaded import LoadedModel, Tower
+from deepdupe_daemon.vision.backends.loaded import LoadedModel, Tower, parameter_count
 from deepdupe_daemon.vision.plans.plan import ModelPlan
 from deepdupe_daemon.vision.weights import weights_digest
 
@@ -19,12 +20,10 @@ def load(plan: ModelPlan) -> LoadedModel:
     """Check that the file can be read, and how to place it: each placing reads it anew. Raises ModelError."""
     (file,) = plan.files
     digest = weights_digest(plan.files)
+    parameters = parameter_count(_read(file, torch.device("cpu")))
 
     def place(device: torch.device, dtype: torch.dtype) -> Tower:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # deprecated, and the only reader of what SSCD ships
-            module = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call] # torch has no types for it
-        module = module.eval().to(dtype=dtype)
+        module = _read(file, device).eval().to(dtype=dtype)
 
         def tower(pictures: Tensor) -> dict[str, Tensor]:
             rows = module(pictures)
@@ -35,4 +34,11 @@ def load(plan: ModelPlan) -> LoadedModel:
 
         return tower
 
-    return LoadedModel(plan, digest, place)
+    return LoadedModel(plan, digest, parameters, place)
+
+
+def _read(file: Path, device: torch.device) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # deprecated, and the only reader of what SSCD ships
+        module: nn.Module = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call] # torch has no types for it
+    return module

@@ -7,7 +7,7 @@ import transformers
 from torch import Tensor, nn
 
 from deepdupe_daemon.errors import ModelError
-from deepdupe_daemon.vision.backends.loaded import LoadedModel, Tower, placed
+from deepdupe_daemon.vision.backends.loaded import LoadedModel, Tower, parameter_count, placed
 from deepdupe_daemon.vision.plans.plan import ModelPlan
 from deepdupe_daemon.vision.weights import weights_digest
 
@@ -50,4 +50,4 @@ def load(plan: ModelPlan) -> LoadedModel:
     def place(device: torch.device, dtype: torch.dtype) -> Tower:
         return placed(tower, device, dtype)
 
-    return LoadedModel(plan, digest, place)
+    return LoadedModel(plan, digest, parameter_count(tower), place)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from deepdupe_daemon.errors import ConfigError, ModelError
 from deepdupe_daemon.model import InputSpec, SpaceKey
-from deepdupe_daemon.vision.fetch import Progress, fetch_snapshot, fetch_url
+from deepdupe_daemon.vision.fetch import Progress, fetch_snapshot
 from deepdupe_daemon.vision.hub_cache import HubCache
 from deepdupe_daemon.vision.open_clip_tags import OpenClipTag
 from deepdupe_daemon.vision.pdq_embedder import PDQ_INPUT
@@ -226,15 +226,14 @@ def _transformers(asked: _Asked, outline: ModelPlan) -> ModelPlan:
 
 def _torchscript(asked: _Asked, outline: ModelPlan) -> ModelPlan:
     model, known = asked.model, asked.known
-    if model.weights is not None:
-        file = Path(model.weights).expanduser()
-    elif known is not None:
-        file = asked.cache.downloads / known.url.rsplit("/", 1)[-1]
-        if not file.is_file():
-            asked.may_download(known.url)
-            fetch_url(known.url, file, on_progress=asked.on_progress)
-    else:
-        raise ConfigError("torchscript needs weights: the path of a TorchScript file", where=model.name)
+    if model.weights is None:
+        how = f"`deepdupe-daemon models fetch {model.name}` downloads it and says where it is; " if known else ""
+        raise ConfigError(
+            "is a TorchScript file, which is a program: it is loaded only from a path that the configuration names",
+            where=model.name,
+            hint=f"{how}set weights: PATH (`--model {model.name}=PATH` without a configuration)",
+        )
+    file = Path(model.weights).expanduser()
     check_whole(file)
     if not is_torchscript(file):
         raise ModelError("is no TorchScript archive", where=str(file), hint="made by torch.jit.save")
