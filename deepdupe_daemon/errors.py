@@ -8,7 +8,8 @@
     │   ├── AlreadyRunning   another daemon holds the state dir                  exit 75
     │   └── LedgerVersion    the ledger was written by another version           exit 78
     ├── ModelError           a model cannot be loaded or used                    exit 78
-    │   └── ModelUnavailable it cannot be had right now (network, gate, disk)    exit 75
+    │   ├── ModelUnavailable it cannot be had right now (network, gate, disk)    exit 75
+    │   └── WeightsAbsent    its weights are not on disk, and none may be fetched exit 78
     ├── SpaceMismatch        a collection holds vectors of another origin        exit 78
     ├── StoreError           Chroma cannot be used right now                     exit 75
     ├── FileFailed           one file could not be seen; the service goes on     -
@@ -37,6 +38,7 @@ __all__ = [
     "SpaceMismatch",
     "StateError",
     "StoreError",
+    "WeightsAbsent",
 ]
 
 #: sysexits(3)
@@ -99,6 +101,10 @@ class ModelUnavailable(ModelError):
 
     exit_code = EX_TEMPFAIL
     retryable = True
+
+
+class WeightsAbsent(ModelError):
+    """The weights are not on disk, and downloading is switched off: `models fetch` can help."""
 
 
 class SpaceMismatch(DeepDupeError):

@@ -97,9 +97,14 @@ def models_verify(
     found = verify_model(model, environ=service_environ(shell.environ), clock=shell.clock)
     if as_json:
         files = [os.fspath(file) for file in found.files]
-        record = {"name": found.name, "files": files, "sha256": found.sha256, "dims": dict(found.dims)}
-        size = {"parameters": found.parameters}
-        shell.json({**record, **size, "description": found.description, "notes": list(found.notes)})
+        record: dict[str, object] = {
+            "name": found.name,
+            "files": files,
+            "sha256": found.sha256,
+            "dims": dict(found.dims),
+        }
+        record |= {"parameters": found.parameters, "description": found.description, "notes": list(found.notes)}
+        shell.json(record)
         return
     for file in found.files:
         shell.line(os.fspath(file))

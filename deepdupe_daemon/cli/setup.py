@@ -13,12 +13,16 @@ import typer
 from deepdupe_daemon.cli.gpus import gpu_names
 from deepdupe_daemon.cli.model_menu import ask_embedding, ask_model, menu, selection_text
 from deepdupe_daemon.cli.options import SYSTEM_CONFIG
+from deepdupe_daemon.cli.processor import half_precision_remark
 from deepdupe_daemon.cli.questions import Cancelled, Questions
 from deepdupe_daemon.cli.setup_answers import Answers, check_answers, make_config
+from deepdupe_daemon.cli.setup_weights import bring_weights
 from deepdupe_daemon.cli.shell import Shell
+from deepdupe_daemon.cli.weights_place import service_environ
 from deepdupe_daemon.errors import ConfigError
 
 if TYPE_CHECKING:
+    from deepdupe_daemon.config import ModelConfig
     from deepdupe_daemon.vision import Preset
 
 __all__ = ["setup"]
@@ -68,9 +72,12 @@ def setup(
         state_dir=state_dir or _default_state_dir(shell.environ),
     )
     answers = given if questions is None else _ask(given, questions, shell)
-    _write(target, answers, overwrite=overwrite)
+    model_config = _write(target, answers, shell, overwrite=overwrite)
     shell.line(f"written: {target}")
-    shell.line(f"next: deepdupe-daemon run --config {shlex.quote(os.fspath(target))}")
+    quoted = shlex.quote(os.fspath(target))
+    if not bring_weights(model_config, questions, shell):
+        shell.line(f"first: deepdupe-daemon models fetch {model_config.name} --config {quoted}")
+    shell.line(f"next: deepdupe-daemon run --config {quoted}")
 
 
 def _ask(given: Answers, questions: Questions, shell: Shell) -> Answers:
@@ -83,7 +90,7 @@ def _ask(given: Answers, questions: Questions, shell: Shell) -> Answers:
     for number, name in enumerate(gpus):
         questions.say(f"\nFound cuda:{number}: {name}")
     if preset.name != "pdq" and not gpus:
-        questions.say("\nFound no GPU: the model runs on the processor, which is slower")
+        questions.say(f"\nFound no GPU: the model runs on the processor, which is slower{half_precision_remark()}")
     if gpus and device is None:
         device = questions.ask("Device (auto, cpu, cuda:N)", default="auto")
     if gpus and precision is None:
@@ -137,13 +144,20 @@ def _may_write(target: Path, questions: Questions | None, *, overwrite: bool) ->
     return True
 
 
-def _write(target: Path, answers: Answers, *, overwrite: bool) -> None:
+def _write(target: Path, answers: Answers, shell: Shell, *, overwrite: bool) -> ModelConfig:
+    """Write the file; the model that it names. Raises before that where these weights can never be used."""
     from deepdupe_daemon.cli.new_file import write_new_file
     from deepdupe_daemon.config import commented_yaml
+    from deepdupe_daemon.vision import weights_at_hand, with_fetched_file
 
     _preset(answers.model or menu()[0].name)
+    environ = service_environ(shell.environ)
     config = make_config(answers, default_model=menu()[0].name)
+    model = with_fetched_file(config.models[0], environ)
+    weights_at_hand(model, environ=environ)
+    config = config.model_copy(update={"models": (model,)})
     write_new_file(target, commented_yaml(config, head=_HEAD), overwrite=overwrite)
+    return model
 
 
 def _default_target(environ: Mapping[str, str]) -> Path:

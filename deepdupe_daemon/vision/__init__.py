@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         VerifiedModel,
         fetch_model,
         verify_model,
+        weights_at_hand,
         with_fetched_file,
     )
     from deepdupe_daemon.vision.embedder import Embedder, VisionNotice
@@ -55,6 +56,7 @@ _HOMES = {
     "fetch_model": "catalogue",
     "list_models": "listing",
     "verify_model": "catalogue",
+    "weights_at_hand": "catalogue",
     "with_fetched_file": "catalogue",
     "ModelPlan": "plans.plan",
     "Preset": "presets",
@@ -114,6 +116,7 @@ __all__ = [
     "preset",
     "thresholds_of",
     "verify_model",
+    "weights_at_hand",
     "with_fetched_file",
 ]
 

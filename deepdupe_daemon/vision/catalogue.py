@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.errors import ModelError
+from deepdupe_daemon.errors import ModelError, WeightsAbsent
 from deepdupe_daemon.vision.embedder import Embedder, VisionNotice, input_shape
 from deepdupe_daemon.vision.fetch import Progress, fetch_url
 from deepdupe_daemon.vision.hub_cache import HubCache
@@ -23,7 +23,7 @@ from deepdupe_daemon.vision.weights import check_whole, weights_digest
 if TYPE_CHECKING:
     from deepdupe_daemon.config import ModelConfig
 
-__all__ = ["FetchedModel", "VerifiedModel", "fetch_model", "verify_model", "with_fetched_file"]
+__all__ = ["FetchedModel", "VerifiedModel", "fetch_model", "verify_model", "weights_at_hand", "with_fetched_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ def fetch_model(model: ModelConfig, *, environ: Mapping[str, str], on_progress: 
 
     Raises ConfigError, ModelError (offline, wrong digest) and ModelUnavailable (network, gate, disk).
     """
+    model = with_fetched_file(model, environ)
     known = PRESETS.get(model.name)
-    if known is not None and known.url and model.weights is None:
-        model = with_fetched_file(model, environ)
-        _fetch_file(known, Path(str(model.weights)), model, environ, on_progress)
+    if known is not None and known.url:
+        _fetch_file(known, Path(str(model.weights)).expanduser(), model, environ, on_progress)
     plan = plan_model(model, environ=environ, on_progress=on_progress)
     return FetchedModel(
         name=plan.name,
@@ -80,6 +80,21 @@ def fetch_model(model: ModelConfig, *, environ: Mapping[str, str], on_progress: 
         sha256=weights_digest(plan.files, trust_cache=False) if plan.files else "",
         bytes=sum(file.stat().st_size for file in plan.files),
     )
+
+
+def weights_at_hand(model: ModelConfig, *, environ: Mapping[str, str]) -> bool:
+    """Whether all that the model needs is on disk; False where a fetch would bring it.
+
+    Reads folders and headers only. Raises ConfigError and ModelError for what no fetch can put right.
+    """
+    known = PRESETS.get(model.name)
+    if known is not None and known.url and model.weights is not None and not Path(model.weights).exists():
+        return False
+    try:
+        plan_model(model.model_copy(update={"offline": True}), environ=environ)
+    except WeightsAbsent:
+        return False
+    return True
 
 
 def verify_model(
@@ -140,7 +155,7 @@ def _fetch_file(
     if target.is_file():
         return
     if HubCache.of(environ, offline=model.offline).offline:
-        raise ModelError(
+        raise WeightsAbsent(
             f"{target} is not on disk, and downloading is switched off",
             where=model.name,
             hint=f"fetch {known.url} elsewhere and name it as `weights`",

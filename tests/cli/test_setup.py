@@ -13,8 +13,13 @@ from pathlib import Path
 import pytest
 
 from deepdupe_daemon.cli.gpus import gpu_names
+from deepdupe_daemon.cli.processor import half_precision_remark
+from deepdupe_daemon.cli.weights_place import service_environ
 from deepdupe_daemon.config import Config, load_config
+from deepdupe_daemon.vision import PRESETS
 from tests.cli.conftest import Deepdupe
+from tests.vision.hub_server import Hub
+from tests.vision.networks import save_dinov3
 
 
 @pytest.fixture
@@ -35,7 +40,11 @@ def script(written: Path, photos: Path, *more: str) -> list[str]:
 def test_a_script_gets_the_defaults_of_the_menu(here: Deepdupe, written: Path, photos: Path) -> None:
     done = here(*script(written, photos))
     assert (done.code, done.err) == (0, "")
-    assert done.lines == [f"written: {written}", f"next: deepdupe-daemon run --config {written}"]
+    assert done.lines == [
+        f"written: {written}",
+        f"first: deepdupe-daemon models fetch clip-vit-l-14 --config {written}",
+        f"next: deepdupe-daemon run --config {written}",
+    ]
     config = load_config(written)
     assert [model.name for model in config.models] == ["clip-vit-l-14"]
     assert [root.path for root in config.roots] == [photos]
@@ -47,7 +56,7 @@ def test_a_script_gets_the_defaults_of_the_menu(here: Deepdupe, written: Path, p
 
 def test_a_script_can_answer_every_question(here: Deepdupe, written: Path, photos: Path) -> None:
     (photos.parent / "more").mkdir()
-    (photos.parent / "w.pt").touch()
+    (photos.parent / "w.pt").write_bytes(b"looked into when it is loaded")
     options = [
         "--model",
         "clip-vit-b-32",
@@ -78,6 +87,9 @@ def test_a_script_can_answer_every_question(here: Deepdupe, written: Path, photo
         (["--precision", "fp8"], "error: models[0].precision: found 'fp8'; allowed: auto, fp16, bf16 or fp32"),
         (["--action", "delete"], "error: roots[0].action: found 'delete'; allowed: observe, quarantine or protected"),
         (["--folder", "none"], "which does not exist; allowed: an existing folder"),
+        (["--model", "dinov3-vit-l-16", "--embedding", "hidden"], "'hidden' is not offered"),
+        (["--weights", "opnai"], "'opnai' is neither a file nor a weights tag of ViT-L-14"),
+        (["--weights", "gone.pt"], "gone.pt: there is no such file"),
         (
             ["--model", "pdq", "--embedding", "final"],
             "error: models[0].embedding: found 'final'; allowed for pdq: ",
@@ -91,6 +103,22 @@ def test_a_wrong_answer_writes_nothing(
     assert done.code == 78
     assert expected in done.err
     assert not written.exists()
+
+
+def test_what_needs_no_weights_or_has_them_starts_at_once(here: Deepdupe, written: Path, photos: Path) -> None:
+    (photos.parent / "w.pt").write_bytes(b"looked into when it is loaded")
+    for options in (["--model", "pdq"], ["--weights", "w.pt", "--overwrite"]):
+        done = here(*script(written, photos, *options))
+        assert done.lines == [f"written: {written}", f"next: deepdupe-daemon run --config {written}"]
+
+
+def test_a_program_is_named_by_its_path(here: Deepdupe, written: Path, photos: Path) -> None:
+    """SSCD is a TorchScript file: the configuration says where `models fetch` puts it."""
+    done = here(*script(written, photos, "--model", "sscd-disc-mixup"))
+    assert done.lines[1] == f"first: deepdupe-daemon models fetch sscd-disc-mixup --config {written}"
+    weights = load_config(written).models[0].weights
+    assert weights is not None
+    assert weights.endswith("/weights/sscd_disc_mixup.torchscript.pt")
 
 
 def test_a_script_must_name_a_folder(here: Deepdupe, written: Path) -> None:
@@ -205,6 +233,7 @@ def test_the_menu_is_the_one_that_people_know(dialogue: Dialogue, written: Path,
     dialogue.answer("Folder to watch: ", "photos")
     dialogue.answer("Another folder to watch", "")
     dialogue.answer("[1]: ", "2")
+    dialogue.answer("The weights of clip-vit-b-32 are not on disk. Download them now? [y/N]: ", "n")
     dialogue.wait_for("next: deepdupe-daemon run --config")
     assert dialogue.end() == 0
     config = load(written)
@@ -220,8 +249,45 @@ def test_dinov3_has_no_embedding_to_choose_and_a_gate_to_pass(dialogue: Dialogue
     dialogue.answer("Folder to watch: ", str(photos))
     dialogue.answer("Another folder to watch", "")
     dialogue.answer("[1]: ", "")
+    dialogue.answer("Download them now? [y/N]: ", "")
     assert dialogue.end() == 0
     assert load(written).models[0].name == "dinov3-vit-l-16"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, environment: dict[str, str]) -> Iterator[Hub]:
+    """A hub that holds the smallest DINOv3, which `environment` names."""
+    known = PRESETS["dinov3-vit-s-16"]
+    folder = save_dinov3(known.name, tmp_path / "served")
+    started = Hub(known.repo, {path.name: path.read_bytes() for path in folder.iterdir()})
+    environment["HF_ENDPOINT"] = started.address
+    environment.pop("HF_HUB_OFFLINE", None)
+    yield started
+    started.close()
+
+
+@pytest.mark.skipif(bool(gpu_names()), reason="with a GPU there are two more questions")
+@pytest.mark.parametrize("answer", ["", "y", "y, without the licence"])
+def test_weights_that_are_absent_are_offered(
+    answer: str, hub: Hub, dialogue: Dialogue, written: Path, photos: Path
+) -> None:
+    """Declined, it says the command; fetched, they are there; refused by the gate, it says that, and the file stays."""
+    hub.gated = answer == "y, without the licence"
+    dialogue.answer("[1]: ", "4")
+    dialogue.answer("Folder to watch: ", str(photos))
+    dialogue.answer("Another folder to watch", "")
+    dialogue.answer("[1]: ", "")
+    dialogue.answer("The weights of dinov3-vit-s-16 are not on disk. Download them now? [y/N]: ", answer[:1])
+    if hub.gated:
+        dialogue.wait_for("accept the licence at https://huggingface.co/facebook/dinov3-vits16-pretrain-lvd1689m")
+    if answer == "y":
+        dialogue.wait_for("dinov3-vit-s-16: 86 MB, SHA-256 ")
+    else:
+        dialogue.wait_for(f"first: deepdupe-daemon models fetch dinov3-vit-s-16 --config {written}")
+    dialogue.wait_for(f"next: deepdupe-daemon run --config {written}")
+    assert dialogue.end() == 0
+    assert "Traceback" not in dialogue.seen
+    assert load(written).models[0].name == "dinov3-vit-s-16"
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "Ctrl-D"])
@@ -235,6 +301,30 @@ def test_ending_the_questions_leaves_nothing(how: str, dialogue: Dialogue, writt
     assert "cancelled, nothing was written" in dialogue.seen
     assert "Traceback" not in dialogue.seen
     assert not written.parent.exists()
+
+
+def test_bf16_is_read_from_the_kernel(tmp_path: Path) -> None:
+    assert half_precision_remark(str(tmp_path / "none")) == ""
+    for flags, remark in (("fpu avx512_bf16 amx_bf16", "it has amx_bf16"), ("avx512_bf16", "avx512_bf16"), ("fpu", "")):
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t: {flags}\nbugs:\n")
+        said = half_precision_remark(str(tmp_path / "cpuinfo"))
+        assert remark in said if remark else said == ""
+
+
+def test_root_fetches_for_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service has no network and reads the cache dir of its unit, which `models` by a person would not name."""
+    cache = tmp_path / "cache"
+    for user, there, own, wanted in (
+        (0, True, None, str(cache)),
+        (0, False, None, None),
+        (1000, True, None, None),
+        (0, True, "/own", "/own"),
+    ):
+        cache.rmdir() if cache.exists() else None
+        cache.mkdir() if there else None
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        environ = {"CACHE_DIRECTORY": own} if own else {}
+        assert service_environ(environ, service_cache=str(cache)).get("CACHE_DIRECTORY") == wanted
 
 
 def test_gpus_are_read_from_the_driver(tmp_path: Path) -> None:

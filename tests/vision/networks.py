@@ -164,26 +164,26 @@ def save_dinov3(name: str, folder: Path) -> Path:
     return folder
 
 
+#: layers of the two networks that DINOV3_SIZES cuts short
+_WHOLE_DEPTH = {"dinov3-vit-h-plus-16": 32, "dinov3-vit-7b-16": 40, "dinov3-vit-7b-16-sat493m": 40}
+
+
 def true_size(name: str) -> tuple[int, dict[str, int]]:
-    """(parameters, embedding type -> dimension) of a preset's architecture at its published size, on the meta device."""
+    """(parameters, embedding type -> dimension) of a preset's architecture at its published size, without memory."""
     with torch.device("meta"):
         if name in DINOV3_SIZES:
             kind, settings = DINOV3_SIZES[name]
-            depth = {"h-plus": 32, "vit-7b": 40}
-            whole = {"num_hidden_layers": layers for part, layers in depth.items() if part in name}
+            if name in _WHOLE_DEPTH:
+                settings = {**settings, "num_hidden_layers": _WHOLE_DEPTH[name]}
             extra = {"num_register_tokens": 4} if "ViT" in kind else {}
-            model = transformers.AutoModel.from_config(
-                getattr(transformers, kind)(**{**settings, **whole, **extra})
-            ).eval()
+            model = transformers.AutoModel.from_config(getattr(transformers, kind)(**settings, **extra)).eval()
             dims = {"pooler": model(pixel_values=torch.zeros(1, 3, 224, 224)).pooler_output.flatten(1).shape[1]}
         elif name.startswith("sscd"):
             model = Sscd(name).eval()
             dims = {"final": model(torch.zeros(1, 3, 320, 320)).shape[1]}
         else:
             config = open_clip.get_model_config(PRESETS[name].architecture)
-            model = open_clip.CLIP(
-                config["embed_dim"], open_clip.CLIPVisionCfg(**config["vision_cfg"]), open_clip.CLIPTextCfg(layers=1)
-            ).visual.eval()
-            final = model(torch.zeros(1, 3, 224, 224)).shape[1]
-            dims = {"final": final, "hidden": model.ln_post.normalized_shape[0]}
+            vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
+            model = open_clip.CLIP(config["embed_dim"], vision, open_clip.CLIPTextCfg(layers=1)).visual.eval()
+            dims = {"final": model(torch.zeros(1, 3, 224, 224)).shape[1], "hidden": model.ln_post.normalized_shape[0]}
     return sum(parameter.numel() for parameter in model.parameters()), dims

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from deepdupe_daemon.errors import ConfigError, ModelError
+from deepdupe_daemon.errors import ConfigError, ModelError, WeightsAbsent
 from deepdupe_daemon.model import InputSpec, SpaceKey
 from deepdupe_daemon.vision.fetch import Progress, fetch_snapshot
 from deepdupe_daemon.vision.hub_cache import HubCache
@@ -113,7 +113,7 @@ class _Asked:
 
     def may_download(self, what: str) -> None:
         if self.cache.offline:
-            raise ModelError(
+            raise WeightsAbsent(
                 f"{what} is not on disk, and downloading is switched off",
                 where=self.model.name,
                 hint=f"`deepdupe-daemon models fetch {self.model.name}` with network, or name local `weights`; "
