@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -26,6 +26,7 @@ __all__ = [
     "FileState",
     "ImageFacts",
     "InputSpec",
+    "KeeperRule",
     "PdqHash",
     "Relation",
     "Sighting",
@@ -43,6 +44,10 @@ _CANONICAL = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 U8Array = npt.NDArray[np.uint8]
 #: an array of embeddings, rows L2-normalised
 F32Array = npt.NDArray[np.float32]
+
+
+#: the rules that choose which of two copies stays; the words stand in the configuration and in the record
+KeeperRule = Literal["protected", "path", "pixels", "lossless", "compression", "metadata", "first"]
 
 
 def display_path(path: bytes) -> str:
@@ -225,21 +230,37 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The verifier's finding on two pictures, with its evidence. JSON-safe throughout."""
+    """The verifier's finding on two pictures (a, b), with its evidence. JSON-safe throughout."""
 
     relation: Relation
     score: float  # 0 to 1, of the most different tile
-    transform: str = ""  # "", "mirrored", "rotated 90", "cropped to 53 %", ...
-    worst_tile: tuple[float, float, float, float] | None = None  # x, y, width, height as shares of the picture, 0 to 1
+    transform: str = ""  # what made b of a: "", "mirrored", "rotated 90", "cropped to 53 %", ...
+    worst_tile: tuple[float, float, float, float] | None = None  # x, y, width, height as shares of a, 0 to 1
     reason: str = ""  # which check decided, for `why`
     measures: Mapping[str, float] = field(default_factory=dict)
+    transform_back: str = ""  # what made a of b, if a was the later one
+    worst_tile_of_b: tuple[float, float, float, float] | None = None  # as shares of b
+
+    def turned_round(self) -> Self:
+        """The same finding on (b, a)."""
+        measures = dict(self.measures)
+        if {"kept", "filled"} <= measures.keys():  # shares of a that b shows, and of b that a covers
+            measures["kept"], measures["filled"] = measures["filled"], measures["kept"]
+        return replace(
+            self,
+            transform=self.transform_back,
+            transform_back=self.transform,
+            worst_tile=self.worst_tile_of_b,
+            worst_tile_of_b=self.worst_tile,
+            measures=measures,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "relation": str(self.relation), "measures": dict(self.measures)}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
-        tile = raw.get("worst_tile")
+        tile, tile_of_b = raw.get("worst_tile"), raw.get("worst_tile_of_b")
         return cls(
             relation=Relation(raw["relation"]),
             score=float(raw["score"]),
@@ -247,6 +268,8 @@ class Comparison:
             worst_tile=tuple(tile) if tile is not None else None,
             reason=str(raw.get("reason", "")),
             measures={str(k): float(v) for k, v in raw.get("measures", {}).items()},
+            transform_back=str(raw.get("transform_back", "")),
+            worst_tile_of_b=tuple(tile_of_b) if tile_of_b is not None else None,
         )
 
 

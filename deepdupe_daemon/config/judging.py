@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepdupe_daemon.config.section import Count, Flag, Section
-from deepdupe_daemon.model import VerdictClass
+from deepdupe_daemon.config.section import Count, Flag, Glob, Number, Section
+from deepdupe_daemon.model import KeeperRule, VerdictClass
 
 __all__ = ["AlertConfig", "JudgeConfig"]
 
@@ -27,6 +27,22 @@ class JudgeConfig(Section):
         default=50,
         description="Below this PDQ quality (black frames, blank scans) a hash proves nothing. 50 is the value that "
         "Meta publishes.",
+    )
+    keeper: Literal["first", "best"] | Annotated[tuple[KeeperRule, ...], Field(min_length=1)] = Field(
+        default="first",
+        description="Which of two copies stays. first: the one that was there first. best: the one with more pixels, "
+        "else lossless or RAW, else less compressed, else with more metadata, else the first. Or a list of rules in "
+        "your order, of path, pixels, lossless, compression, metadata and first. A picture in a protected folder "
+        "always goes before, and then prefer_paths, unless the list gives path another place.",
+    )
+    prefer_paths: tuple[Glob, ...] = Field(
+        default=(),
+        description="Globs, as in intake.include: of two copies the one whose path matches an earlier glob stays.",
+    )
+    bundle_wait_s: Annotated[Number, Field(ge=0, le=86400)] = Field(
+        default=60.0,
+        description="Seconds that an action waits for late files of the same shot (RAW beside JPEG, a Live Photo's "
+        "movie, sidecars), which move together or not at all.",
     )
     related_alerts: Flag = Field(
         default=False,

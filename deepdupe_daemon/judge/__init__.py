@@ -8,29 +8,31 @@ from __future__ import annotations
 
 from deepdupe_daemon.judge.bundle import Bundle, BundleFile, awaits_partner, bundles, same_bundle
 from deepdupe_daemon.judge.evidence import JudgePolicy, PairEvidence, Proof, Ruling
-from deepdupe_daemon.judge.group import Group, anchored_groups, to_reprove
-from deepdupe_daemon.judge.keeper import BEST_RULES, DEFAULT_RULES, KeeperRule, Member, choose_keeper, keeper_rules
+from deepdupe_daemon.judge.group import Bond, Group, anchored_groups, bond_of
+from deepdupe_daemon.judge.keeper import BEST_RULES, DEFAULT_RULES, Member, choose_keeper, keeper_rules, preference
 from deepdupe_daemon.judge.ruling import DEFAULT_POLICY, decide, needs, proposed
 from deepdupe_daemon.judge.scores import normalised
 from deepdupe_daemon.judge.verifier import PICTURE_SIDE_PX, compare_pictures, draw_comparison
-from deepdupe_daemon.judge.veto import low_information_vetoes, shot_vetoes
+from deepdupe_daemon.judge.veto import CHAINED, low_information_vetoes, shot_vetoes
 
 __all__ = [
     "BEST_RULES",
+    "CHAINED",
     "DEFAULT_POLICY",
     "DEFAULT_RULES",
     "PICTURE_SIDE_PX",
+    "Bond",
     "Bundle",
     "BundleFile",
     "Group",
     "JudgePolicy",
-    "KeeperRule",
     "Member",
     "PairEvidence",
     "Proof",
     "Ruling",
     "anchored_groups",
     "awaits_partner",
+    "bond_of",
     "bundles",
     "choose_keeper",
     "compare_pictures",
@@ -40,8 +42,8 @@ __all__ = [
     "low_information_vetoes",
     "needs",
     "normalised",
+    "preference",
     "proposed",
     "same_bundle",
     "shot_vetoes",
-    "to_reprove",
 ]

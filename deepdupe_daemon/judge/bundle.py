@@ -10,16 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from deepdupe_daemon.judge.extensions import MOVIE, PICTURE, RAW, SIDECAR, extension, name_of
 from deepdupe_daemon.model import ExifFacts
 
 __all__ = ["Bundle", "BundleFile", "awaits_partner", "bundles", "same_bundle"]
 
-_RAW = frozenset(
-    b"3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f".split()
-)
-_PICTURE = frozenset(b"jpg jpeg jpe heic heif hif avif png webp tif tiff jxl".split())
-_MOVIE = frozenset(b"mov mp4 m4v".split())
-_SIDECAR = frozenset(b"xmp aae json thm pp3 dop".split())
+_Moment = tuple[str | None, str | None, int | None]
+
 #: what Google Takeout puts between a picture's whole name and `.json`, cut off where the name grows too long
 _TAKEOUT = b"supplemental-metadata"
 #: Apple names the edited rendering of IMG_1234 IMG_E1234, and the original's adjustments IMG_O1234
@@ -51,10 +48,15 @@ def bundles(files: Iterable[BundleFile]) -> list[Bundle]:
 
 
 def same_bundle(a: BundleFile, b: BundleFile) -> bool:
-    """Whether two pictures are members of one bundle, by their names: a RAW and its JPEG, a picture and its edit."""
-    if a.path == b.path or _folder_and_stem(a.path) != _folder_and_stem(b.path):
+    """Whether two pictures are members of one bundle: a RAW and its JPEG, a picture and its edit, by their names; other
+    frames of one burst, by their tags."""
+    if a.path == b.path or _folder(a.path) != _folder(b.path):
         return False
-    kinds = {_extension(a.path) in _RAW, _extension(b.path) in _RAW}
+    if a.exif.burst_id is not None and a.exif.burst_id == b.exif.burst_id:
+        return _moment(a) != _moment(b)
+    if _folder_and_stem(a.path) != _folder_and_stem(b.path):
+        return False
+    kinds = {extension(a.path) in RAW, extension(b.path) in RAW}
     return kinds == {True, False} or _bare(a.path) != _bare(b.path)
 
 
@@ -65,17 +67,17 @@ def awaits_partner(file: BundleFile) -> bool:
 
 def _shots(shelf: list[BundleFile]) -> list[list[BundleFile]]:
     """One name may hold several shots: IMG_1.jpg and IMG_1.png are two pictures, and no bundle; a RAW joins them."""
-    pictures = [file for file in shelf if _extension(file.path) in _PICTURE]
-    others = [file for file in shelf if _extension(file.path) not in _PICTURE]
+    pictures = [file for file in shelf if extension(file.path) in PICTURE]
+    others = [file for file in shelf if extension(file.path) not in PICTURE]
     whole_names = {_bare(file.path) for file in pictures}
-    bound = any(_extension(file.path) in _RAW or _extension(file.path) in _MOVIE for file in others)
+    bound = any(extension(file.path) in RAW or extension(file.path) in MOVIE for file in others)
     if len(pictures) < 2 or bound or len(whole_names) > 1:
         return [shelf]
     # Sidecars that name one picture whole (IMG_1.jpg.json) go with it, the others with the first.
-    homes: dict[bytes, list[BundleFile]] = {_name(file.path): [file] for file in pictures}
-    first = _name(pictures[0].path)
+    homes: dict[bytes, list[BundleFile]] = {name_of(file.path): [file] for file in pictures}
+    first = name_of(pictures[0].path)
     for sidecar in others:
-        owner = _without_takeout(_name(sidecar.path).rsplit(b".", 1)[0])
+        owner = _without_takeout(name_of(sidecar.path).rsplit(b".", 1)[0])
         homes.get(owner, homes[first]).append(sidecar)
     return list(homes.values())
 
@@ -115,8 +117,12 @@ def _joins(there: list[BundleFile], here: list[BundleFile], key: tuple[str, byte
     return not _moments(there) & _moments(here)
 
 
-def _moments(group: list[BundleFile]) -> set[tuple[str | None, str | None, int | None]]:
-    return {(f.exif.captured_at, f.exif.subsec, f.exif.sequence_number) for f in group if f.exif.burst_id}
+def _moments(group: list[BundleFile]) -> set[_Moment]:
+    return {_moment(file) for file in group if file.exif.burst_id}
+
+
+def _moment(file: BundleFile) -> _Moment:
+    return file.exif.captured_at, file.exif.subsec, file.exif.sequence_number
 
 
 def _without_takeout(bare: bytes) -> bytes:
@@ -125,32 +131,23 @@ def _without_takeout(bare: bytes) -> bytes:
 
 
 def _has_movie(group: list[BundleFile]) -> bool:
-    return any(_extension(file.path) in _MOVIE for file in group)
+    return any(extension(file.path) in MOVIE for file in group)
 
 
 def _folder(path: bytes) -> bytes:
     return path.rsplit(b"/", 1)[0]
 
 
-def _name(path: bytes) -> bytes:
-    return path.rsplit(b"/", 1)[-1].lower()
-
-
-def _extension(path: bytes) -> bytes:
-    name = _name(path)
-    return name.rsplit(b".", 1)[1] if b"." in name[1:] else b""
-
-
 def _bare(path: bytes) -> bytes:
     """The name without its extension, and without a picture's extension below a sidecar's (IMG_1.CR2.xmp)."""
-    name = _name(path)
+    name = name_of(path)
     if b"." not in name[1:]:
         return name
-    bare, extension = name.rsplit(b".", 1)
-    if extension in _SIDECAR:
+    bare, ending = name.rsplit(b".", 1)
+    if ending in SIDECAR:
         bare = _without_takeout(bare)
         inner = bare.rsplit(b".", 1)
-        if len(inner) == 2 and inner[1] in _RAW | _PICTURE | _MOVIE:
+        if len(inner) == 2 and inner[1] in RAW | PICTURE | MOVIE:
             bare = inner[0]
     return bare
 

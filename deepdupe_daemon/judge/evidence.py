@@ -32,13 +32,15 @@ class JudgePolicy:
 class PairEvidence:
     """All that is known of a pair (a, b). None means: not asked yet.
 
-    `similarities` holds, per space, the best cosine over the variants searched; `thresholds` every active space.
+    `similarities` holds, per space, the best cosine over the variants searched, raw; `normalised` the score of those
+    spaces that have a rule of their own, which then counts instead; `thresholds` every active space.
     `pdq_distance` is the smallest Hamming distance over the eight dihedral variants, `qualities` PDQ's of a and b.
     """
 
     same_bytes: bool = False
     same_pixels: bool | None = None
     similarities: Mapping[str, float] = field(default_factory=dict)
+    normalised: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     pdq_distance: int | None = None
     qualities: tuple[int, int] | None = None
@@ -47,6 +49,7 @@ class PairEvidence:
     comparison: Comparison | None = None
     marked_not_duplicate: bool = False
     same_bundle: bool = False  # members of one bundle (RAW+JPEG, Live Photo, ...)
+    joined: bool = False  # both are proven copies of a third, which is proposal enough
 
     def swapped(self) -> Self:
         """The same evidence seen from b."""

@@ -5,13 +5,25 @@ Likeness never chains: a ~ b and b ~ c put a and c into one group only if the ke
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
 
-from deepdupe_daemon.judge.keeper import DEFAULT_RULES, KeeperRule, Member, choose_keeper
+from deepdupe_daemon.judge.keeper import DEFAULT_RULES, Member, preference
+from deepdupe_daemon.model import KeeperRule, VerdictClass
 
-__all__ = ["Group", "anchored_groups", "to_reprove"]
+__all__ = ["Bond", "Group", "anchored_groups", "bond_of"]
+
+#: what is proven of two files: an automatic class, or None
+Proof = Callable[[Member, Member], VerdictClass | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """What holds a file in a group: its keeper, and what is proven of the two. `verdict_class` None: the keeper is the
+    same file under another name, of which nothing is to be told."""
+
+    keeper: Member
+    verdict_class: VerdictClass | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,36 +34,34 @@ class Group:
     members: tuple[Member, ...]
 
 
+def bond_of(member: Member, keepers: Iterable[Member], proven: Proof) -> Bond | None:
+    """The bond of `member` to one of `keepers`, all of them preferred to it, the best first; None: it is one itself.
+
+    Same bytes go before the best keeper: they need no other proof. `proven` is asked no more than is needed.
+    """
+    keepers = list(keepers)
+    for keeper in keepers:
+        if member.inode is not None and member.inode == keeper.inode:
+            return Bond(keeper, None)
+    for keeper in sorted(keepers, key=lambda keeper: keeper.digest != member.digest or not member.digest):
+        found = proven(member, keeper)
+        if found is not None and found.proven:
+            return Bond(keeper, found)
+    return None
+
+
 def anchored_groups(
-    members: Sequence[Member], proven: Collection[frozenset[int]], rules: Sequence[KeeperRule] = DEFAULT_RULES
+    members: Sequence[Member], proven: Proof, rules: Sequence[KeeperRule] = DEFAULT_RULES
 ) -> list[Group]:
-    """The groups that the proofs (pairs of file ids) allow, the same for any order of `members`; singles are left out.
+    """The groups that the proofs allow, the same for any order of `members`; singles are left out.
 
     The best file of all is a keeper; each further one joins the best keeper that it is proven against, or becomes one.
     """
-    anchors: list[tuple[Member, list[Member]]] = []
-    for member in _best_first(members, rules):
-        own = member.file_id
-        joined = next((group for keeper, group in anchors if frozenset((keeper.file_id, own)) in proven), None)
-        if joined is None:
-            anchors.append((member, []))
-        else:
-            joined.append(member)
-    return [Group(keeper, tuple(group)) for keeper, group in anchors if group]
-
-
-def to_reprove(
-    group: Group, newcomer: Member, proven: Collection[frozenset[int]], rules: Sequence[KeeperRule] = DEFAULT_RULES
-) -> list[tuple[Member, Member]]:
-    """The pairs (newcomer, member) still to be proven when `newcomer`, proven against the keeper, would replace it."""
-    if choose_keeper(group.keeper, newcomer, rules)[0] != newcomer:
-        return []
-    pairs = [(newcomer, member) for member in (group.keeper, *group.members)]
-    return [pair for pair in pairs if frozenset((pair[0].file_id, pair[1].file_id)) not in proven]
-
-
-def _best_first(members: Sequence[Member], rules: Sequence[KeeperRule]) -> list[Member]:
-    def compare(a: Member, b: Member) -> int:
-        return -1 if choose_keeper(a, b, rules)[0] is a else 1
-
-    return sorted(members, key=cmp_to_key(compare))
+    anchors: dict[int, tuple[Member, list[Member]]] = {}
+    for member in sorted(members, key=lambda member: preference(member, rules), reverse=True):
+        bond = bond_of(member, (keeper for keeper, _ in anchors.values()), proven)
+        if bond is None:
+            anchors[member.file_id] = (member, [])
+        elif bond.verdict_class is not None:
+            anchors[bond.keeper.file_id][1].append(member)
+    return [Group(keeper, tuple(group)) for keeper, group in anchors.values() if group]

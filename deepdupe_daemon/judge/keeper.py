@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from deepdupe_daemon.model import ImageFacts
+from deepdupe_daemon.judge.extensions import RAW, extension
+from deepdupe_daemon.model import ImageFacts, KeeperRule
 
-__all__ = ["BEST_RULES", "DEFAULT_RULES", "KeeperRule", "Member", "choose_keeper", "keeper_rules"]
-
-KeeperRule = Literal["protected", "first", "pixels", "lossless", "compression", "metadata", "earlier"]
+__all__ = ["BEST_RULES", "DEFAULT_RULES", "Member", "choose_keeper", "keeper_rules", "preference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +23,13 @@ class Member:
     facts: ImageFacts | None = None
     file_bytes: int = 0
     protected: bool = False  # rests in a root of which nothing may be taken
-    arrived_at_ns: int = 0
+    path_rank: int = 0  # which of the preferred path patterns it is the first to match; their number where none
+    digest: bytes = b""  # SHA-256 of the bytes
+    inode: tuple[int, int] | None = None  # device and inode: two names of one are one file
 
 
 DEFAULT_RULES: tuple[KeeperRule, ...] = ("protected", "first")
-BEST_RULES: tuple[KeeperRule, ...] = ("protected", "pixels", "lossless", "compression", "metadata", "earlier")
+BEST_RULES: tuple[KeeperRule, ...] = ("protected", "pixels", "lossless", "compression", "metadata", "first")
 
 #: Bytes of JPEG that one byte of the format is worth, so that a HEIC original beats a larger JPEG made of it. From the
 #: formats' own published comparisons: WebP saves 25 to 34 % (Google), HEIF, AVIF and JPEG XL about half.
@@ -38,9 +39,23 @@ _JPEG_BYTES_PER_BYTE = MappingProxyType({"WEBP": 1.4, "HEIF": 2.0, "AVIF": 2.0, 
 _PIXELS_STEP = 1.02
 
 
-def keeper_rules(name: Literal["first", "best"]) -> tuple[KeeperRule, ...]:
-    """The rules that a configuration names in one word."""
-    return BEST_RULES if name == "best" else DEFAULT_RULES
+def keeper_rules(
+    chosen: Literal["first", "best"] | Sequence[KeeperRule], *, by_path: bool = False
+) -> tuple[KeeperRule, ...]:
+    """The rules that a configuration names in one word, or one by one; `by_path`: some paths are preferred.
+
+    `protected` leads whatever was chosen, since of such a root nothing may be taken; then the path, unless it was
+    given another place.
+    """
+    named = {"first": DEFAULT_RULES, "best": BEST_RULES}.get(chosen) if isinstance(chosen, str) else tuple(chosen)
+    rules = [rule for rule in named or () if rule != "protected"]
+    path: list[KeeperRule] = ["path"] if by_path and "path" not in rules else []
+    return ("protected", *path, *rules)
+
+
+def preference(member: Member, rules: Sequence[KeeperRule]) -> tuple[float, ...]:
+    """What `member` is worth by each rule, and at last by its discovery, which no two files share: more is better."""
+    return (*(_WORTH[rule](member) for rule in rules), _first(member))
 
 
 def choose_keeper(a: Member, b: Member, rules: Sequence[KeeperRule] = DEFAULT_RULES) -> tuple[Member, Member, str]:
@@ -48,12 +63,15 @@ def choose_keeper(a: Member, b: Member, rules: Sequence[KeeperRule] = DEFAULT_RU
 
     Raises ValueError when both are one file.
     """
-    for rule in (*rules, "first"):
-        key = _KEYS[rule]
-        worth_a, worth_b = key(a), key(b)
+    worths = zip((*rules, "first"), preference(a, rules), preference(b, rules), strict=True)
+    for rule, worth_a, worth_b in worths:
         if worth_a != worth_b:
             return (a, b, rule) if worth_a > worth_b else (b, a, rule)
     raise ValueError(f"one file cannot be its own duplicate: file_id {a.file_id}")
+
+
+def _first(member: Member) -> float:
+    return -member.file_id
 
 
 def _pixels(member: Member) -> float:
@@ -64,7 +82,7 @@ def _pixels(member: Member) -> float:
 
 
 def _lossless(member: Member) -> float:
-    return float(member.facts is not None and member.facts.lossless)
+    return float(extension(member.path) in RAW or (member.facts is not None and member.facts.lossless))
 
 
 def _compression(member: Member) -> float:
@@ -79,12 +97,14 @@ def _metadata(member: Member) -> float:
     return float(member.facts.exif.tag_count) if member.facts is not None else 0.0
 
 
-_KEYS: dict[str, Callable[[Member], float]] = {
-    "protected": lambda member: float(member.protected),
-    "first": lambda member: -member.file_id,
-    "pixels": _pixels,
-    "lossless": _lossless,
-    "compression": _compression,
-    "metadata": _metadata,
-    "earlier": lambda member: -member.arrived_at_ns,
-}
+_WORTH: Mapping[KeeperRule, Callable[[Member], float]] = MappingProxyType(
+    {
+        "protected": lambda member: float(member.protected),
+        "path": lambda member: -member.path_rank,
+        "pixels": _pixels,
+        "lossless": _lossless,
+        "compression": _compression,
+        "metadata": _metadata,
+        "first": _first,
+    }
+)

@@ -7,6 +7,7 @@ from deepdupe_daemon.judge.veto import (
     BUNDLE,
     MARKED,
     MULTI_FRAME,
+    PIXELS_DIFFER,
     SHOT_VETOES,
     low_information_vetoes,
     shot_vetoes,
@@ -33,9 +34,10 @@ _SAME_PIXELS_PDQ = 16
 
 def proposed(evidence: PairEvidence, policy: JudgePolicy = DEFAULT_POLICY) -> bool:
     """Whether the spaces that `policy.match` asks for hold the pair above their thresholds."""
-    above = {
-        space for space, threshold in evidence.thresholds.items() if evidence.similarities.get(space, -2.0) >= threshold
-    }
+    if evidence.joined:
+        return True
+    scores = {**evidence.similarities, **evidence.normalised}
+    above = {space for space, threshold in evidence.thresholds.items() if scores.get(space, -2.0) >= threshold}
     if policy.match == "any":
         return bool(above) or _pdq_within(evidence, policy)
     wanted = set(evidence.thresholds) if policy.match == "all" else set(policy.match)
@@ -91,16 +93,17 @@ def _on_likeness(evidence: PairEvidence, policy: JudgePolicy, shot: tuple[str, .
     found = evidence.comparison
     proven = _CLASS_OF.get(found.relation) if found is not None else None
     reason = found.reason if found is not None else ""
+    differ = found is not None and found.relation in (Relation.SERIES, Relation.DIFFERENT)
+    held = (*shot, *low, *((PIXELS_DIFFER,) if differ else ()))
     if proven is None:
         if not proposed(evidence, policy):
             return Ruling(None, (), reason or "not alike enough to compare")
         series = SHOT_VETOES.intersection(shot) and not low and _pdq_within(evidence, policy)
         weak = VerdictClass.SERIES if series else VerdictClass.RELATED
-        return Ruling(weak, (*shot, *low), reason or "alike, not proven")
+        return Ruling(weak, held, reason or "alike, not proven")
     limit = VerdictClass.RELATED if low else VerdictClass.SERIES if shot else proven
     verdict_class = min(proven, limit, key=_STRENGTH.__getitem__)
-    vetoes = (*shot, *low) if verdict_class is not proven else ()
-    return Ruling(verdict_class, vetoes, reason)
+    return Ruling(verdict_class, held if differ or verdict_class is not proven else (), reason)
 
 
 def _pdq_within(evidence: PairEvidence, policy: JudgePolicy) -> bool:

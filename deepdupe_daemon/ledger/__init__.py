@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from deepdupe_daemon.ledger.ledger import LEDGER_NAME, Ledger
     from deepdupe_daemon.ledger.lock import StateLock, lock_state_dir
     from deepdupe_daemon.ledger.orders import Order, OrderState
-    from deepdupe_daemon.ledger.rows import F16Array, FileRow, I64Array, ImageRow, Noted, SeenRecord, VerdictRow
+    from deepdupe_daemon.ledger.rows import (
+        F16Array,
+        FileRow,
+        I64Array,
+        ImageRow,
+        Noted,
+        PairRow,
+        SeenRecord,
+        Standing,
+        VerdictRow,
+    )
 
 __all__ = [
     "LEDGER_NAME",
@@ -34,8 +44,10 @@ __all__ = [
     "Noted",
     "Order",
     "OrderState",
+    "PairRow",
     "Party",
     "SeenRecord",
+    "Standing",
     "StateLock",
     "VerdictRow",
     "lock_state_dir",

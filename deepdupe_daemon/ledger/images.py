@@ -34,10 +34,6 @@ class Images(Opened):
         rows = self._db.rows(f"SELECT DISTINCT image_id FROM files WHERE {LIVING} ORDER BY image_id")
         return np.array([row[0] for row in rows], dtype=np.int64)
 
-    def set_pixel_digest(self, image_id: int, pixel_digest: bytes) -> None:
-        with self._db.writing():
-            self._db.run("UPDATE images SET pixel_digest = ? WHERE image_id = ?", (pixel_digest, image_id))
-
     def _put_image(self, record: SeenRecord) -> int:
         """Insert the image, or renew what a newer decoder says of known bytes; gives its id. Inside a transaction."""
         facts, variants = record.facts.to_json(), b"".join(record.pdq_variants)

@@ -17,6 +17,7 @@ from deepdupe_daemon.ledger.judgements import Judgements
 from deepdupe_daemon.ledger.lock import make_state_dir
 from deepdupe_daemon.ledger.migration import bring_up_to_date, check_version, create_file
 from deepdupe_daemon.ledger.orders import Orders
+from deepdupe_daemon.ledger.pairs import Pairs
 from deepdupe_daemon.ledger.queue import Queue
 from deepdupe_daemon.ledger.results import Results
 from deepdupe_daemon.ledger.switching import Switching
@@ -26,7 +27,7 @@ __all__ = ["LEDGER_NAME", "Ledger"]
 LEDGER_NAME = "ledger.sqlite"
 
 
-class Ledger(Arrivals, Queue, Results, Switching, Judgements, ActionStates, Orders):
+class Ledger(Arrivals, Queue, Results, Switching, Pairs, Judgements, ActionStates, Orders):
     """What is known of every file, image, vector and verdict, and what waits to be done.
 
     One object is one SQLite connection, owned by the thread that opened it. Several may be open at once, in this and in

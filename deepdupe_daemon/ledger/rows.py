@@ -9,9 +9,9 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from deepdupe_daemon.model import FileKey, FileState, ImageFacts, PdqHash, Verdict
+from deepdupe_daemon.model import Comparison, FileKey, FileState, ImageFacts, PdqHash, Verdict, VerdictClass
 
-__all__ = ["F16Array", "FileRow", "I64Array", "ImageRow", "Noted", "SeenRecord", "VerdictRow"]
+__all__ = ["F16Array", "FileRow", "I64Array", "ImageRow", "Noted", "PairRow", "SeenRecord", "Standing", "VerdictRow"]
 
 #: rows of a space as they rest: float16, L2-normalised before rounding
 F16Array = npt.NDArray[np.float16]
@@ -116,3 +116,37 @@ class VerdictRow:
     def living(self) -> bool:
         """Both files rest where `duplicate_now` and `keeper_now` say, with the bytes that were judged."""
         return self.duplicate_now is not None and self.keeper_now is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The current verdict on a file, in short: what it takes to see whether a judgement says anything new."""
+
+    verdict_class: VerdictClass
+    image_id: int  # of the duplicate, as it was judged
+    keeper_file_id: int
+    keeper_image_id: int
+    keeper_there: bool  # it rests somewhere with the bytes that were judged
+
+    @property
+    def in_group(self) -> bool:
+        """Whether the file is a proven copy of a keeper that is there, and so no keeper itself."""
+        return self.verdict_class.proven and self.keeper_there
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """What was found of two images, for whichever files hold them."""
+
+    low_image_id: int
+    high_image_id: int
+    proposed: bool  # recall found it; else it was asked for because both are copies of a third
+    similarities: Mapping[str, float]  # space name -> cosine, raw
+    normalised: Mapping[str, float]  # space name -> score by the space's own rule, where it has one
+    same_pixels: bool | None  # None: not needed yet
+    comparison: Comparison | None  # told from the lower id to the higher
+    verifier: int  # which verifier made the comparison
+
+    def other(self, image_id: int) -> int:
+        """The image at the other end."""
+        return self.high_image_id if self.low_image_id == image_id else self.low_image_id

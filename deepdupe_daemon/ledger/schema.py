@@ -218,8 +218,25 @@ CREATE INDEX orders_open ON orders (verdict_id) WHERE state IN ('wanted', 'held'
 CREATE INDEX orders_done ON orders (settled_at_ns) WHERE state = 'quarantined' AND asked = 0;
 """
 
+_STEP_4 = """
+-- What was found of two images, so that no pair of pictures is compared twice.
+CREATE TABLE pairs (
+    low_image_id INTEGER NOT NULL REFERENCES images,
+    high_image_id INTEGER NOT NULL REFERENCES images,
+    proposed INTEGER NOT NULL CHECK (proposed IN (0, 1)),   -- 0: asked for because both are copies of a third
+    similarities TEXT NOT NULL,                            -- raw, by space
+    normalised TEXT NOT NULL,
+    same_pixels INTEGER,
+    comparison TEXT,                                       -- from the lower id to the higher
+    verifier INTEGER NOT NULL,                             -- which verifier compared them
+    PRIMARY KEY (low_image_id, high_image_id),
+    CHECK (low_image_id < high_image_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pairs_high ON pairs (high_image_id);
+"""
+
 #: step n (counted from 1) takes a ledger from schema n - 1 to schema n
-STEPS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3)
+STEPS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3, _STEP_4)
 
 
 def vectors_table(space_id: int) -> str:

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from deepdupe_daemon.ledger.connection import Opened
 from deepdupe_daemon.ledger.files import tree_range
-from deepdupe_daemon.ledger.rows import VerdictRow
+from deepdupe_daemon.ledger.rows import Standing, VerdictRow
 from deepdupe_daemon.ledger.verdict_row import VERDICTS, verdict_row
 from deepdupe_daemon.model import VerdictClass
 
 __all__ = ["Verdicts"]
 
 _PAGE_ROWS = 500
+_LOOKUP_IDS = 200
 
 
 class Verdicts(Opened):
@@ -91,6 +92,39 @@ class Verdicts(Opened):
         )
         return [verdict_row(row) for row in self._db.rows(sql, (path,))]
 
+    def standings(self, file_ids: Sequence[int]) -> dict[int, Standing]:
+        """The current verdict on each of these files, in short; files without one are left out."""
+        found: dict[int, Standing] = {}
+        for start in range(0, len(file_ids), _LOOKUP_IDS):
+            some = file_ids[start : start + _LOOKUP_IDS]
+            rows = self._db.rows(
+                "SELECT v.duplicate_file_id, v.class, v.duplicate_image_id, v.keeper_file_id, v.keeper_image_id,"
+                " k.file_id IS NOT NULL FROM verdicts v LEFT JOIN files k ON k.file_id = v.keeper_file_id"
+                "  AND k.image_id = v.keeper_image_id AND k.state IN ('seen', 'indexed')"
+                f" WHERE v.closed_at_ns IS NULL AND v.duplicate_file_id IN ({','.join('?' * len(some))})",
+                some,
+            )
+            for file_id, name, image_id, keeper_file_id, keeper_image_id, there in rows:
+                found[file_id] = Standing(VerdictClass(name), image_id, keeper_file_id, keeper_image_id, bool(there))
+        return found
+
+    def judge_all_again(self) -> int:
+        """Every group is judged again, from what is known of its pairs: the rules that choose keepers are others now.
+
+        Says how many files wait. Current verdicts are closed, so that none of the old order is in the way of the new.
+        """
+        with self._db.writing():
+            waiting = self._db.run(
+                "UPDATE files SET state = 'seen' WHERE state = 'indexed' AND file_id IN ("
+                " SELECT duplicate_file_id FROM verdicts WHERE closed_at_ns IS NULL"
+                " UNION SELECT keeper_file_id FROM verdicts WHERE closed_at_ns IS NULL)"
+            )
+            self._db.run(
+                "UPDATE verdicts SET closed_at_ns = ?, closed_reason = 'judged again' WHERE closed_at_ns IS NULL",
+                (self._clock.now_ns(),),
+            )
+        return waiting
+
     def judge_orphans_again(self) -> int:
         """Living files whose current verdict names a keeper that is gone or holds other bytes now wait to be judged
         again; says how many. A group whose keeper was removed finds its new keeper so."""
@@ -108,7 +142,10 @@ class Verdicts(Opened):
     # -- marks -----------------------------------------------------------------------------------------------------
 
     def mark_not_duplicate(self, digest_a: bytes, digest_b: bytes, source: str) -> None:
-        """These two contents are not duplicates of each other, for ever; current verdicts that say so are closed."""
+        """These two contents are not duplicates of each other, for ever; current verdicts that say so are closed.
+
+        The files that hold them wait to be judged again: each may be the copy, or the keeper, of another now.
+        """
         low, high = sorted((digest_a, digest_b))
         now_ns = self._clock.now_ns()
         with self._db.writing():
@@ -120,6 +157,11 @@ class Verdicts(Opened):
                 " WHERE closed_at_ns IS NULL AND ((duplicate_digest = ?2 AND keeper_digest = ?3)"
                 " OR (duplicate_digest = ?3 AND keeper_digest = ?2))",
                 (now_ns, low, high),
+            )
+            self._db.run(
+                "UPDATE files SET state = 'seen' WHERE state = 'indexed' AND image_id IN"
+                " (SELECT image_id FROM images WHERE digest IN (?, ?))",
+                (low, high),
             )
 
     def is_not_duplicate(self, digest_a: bytes, digest_b: bytes) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from deepdupe_daemon.errors import FileFailed
 from deepdupe_daemon.model import F32Array, FileIdentity, FileKey, Sighting, VerdictClass
 from deepdupe_daemon.service.examiner import Examiner, Subject
+from deepdupe_daemon.service.proofs import Picture
 
 __all__ = ["CheckMatch", "CheckResult", "check_paths", "file_key"]
 
@@ -122,21 +123,19 @@ def check_paths(
 def _check(examiner: Examiner, sighting: Sighting, vectors: Mapping[str, F32Array]) -> CheckResult:
     # float16 and back, as the ledger would hold them: so that `check` and the arrival itself find the same similarities
     rounded = {space: row.astype(np.float16).astype(np.float32) for space, row in vectors.items()}
-    subject = Subject(
+    picture = Picture(
         image_id=None,
-        key=sighting.key,
         digest=sighting.digest,
+        path=sighting.key.path,
         facts=sighting.facts,
         pdq=sighting.pdq,
         pdq_variants=sighting.pdq_variants,
-        vectors=rounded,
     )
     matches = [
         CheckMatch(VerdictClass.IDENTICAL_BYTES, file.key.path, {}, None, "", (), "same bytes")
         for file in examiner.same_bytes(sighting.digest, sighting.key.path)
     ]
-    (findings,), _ = examiner.examine([subject])
-    for finding in findings:
+    for finding in examiner.examine(Subject(picture, rounded)):
         if finding.ruling.verdict_class is None:
             continue
         comparison = finding.evidence.comparison

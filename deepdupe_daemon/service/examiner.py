@@ -1,34 +1,43 @@
-"""Recalled and proven: which known images an image is a copy of, with the evidence. Writes no verdict."""
+"""Recalled: which known images an image may be a copy of. Proven for `check`; writes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from deepdupe_daemon.index import ExactIndex
-from deepdupe_daemon.judge import JudgePolicy, PairEvidence, Ruling, decide
+from deepdupe_daemon.judge import BundleFile, JudgePolicy, PairEvidence, Ruling, decide, proposed, same_bundle
 from deepdupe_daemon.ledger import FileRow, ImageRow, Ledger
-from deepdupe_daemon.model import F32Array, FileKey, ImageFacts, PdqHash
+from deepdupe_daemon.model import F32Array
+from deepdupe_daemon.service.background import Background
 from deepdupe_daemon.service.proofs import Pair, Picture, Proofs
 from deepdupe_daemon.vision import PDQ_SPACE, DecoderPool, PdqEmbedder
 
-__all__ = ["Examiner", "Finding", "Subject"]
+__all__ = ["Examiner", "Finding", "Proposal", "Subject", "measured"]
+
+#: The hash of the turned picture against the other is not quite that of the picture against the other turned back: up
+#: to 6 bits of 256 apart over the evaluation photos. So recall looks a little further than the threshold, and what
+#: counts is the smaller of the two, whichever picture came last.
+_PDQ_SLACK_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A picture to examine. `image_id` is None for one that the ledger does not hold (`check`)."""
+    """A picture to look for, with its row in each space: (dim,) float32, L2-normalised."""
 
-    image_id: int | None
-    key: FileKey
-    digest: bytes
-    facts: ImageFacts
-    pdq: PdqHash
-    pdq_variants: tuple[bytes, ...]
-    vectors: Mapping[str, F32Array]  # space name -> (dim,) float32, L2-normalised
-    pixel_digest: bytes | None = None
+    picture: Picture
+    vectors: Mapping[str, F32Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An image that recall found: cosine per space, and the score of those spaces that have a rule of their own."""
+
+    image_id: int
+    similarities: Mapping[str, float]
+    normalised: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +62,75 @@ class Examiner:
         policy: JudgePolicy,
         thresholds: Mapping[str, float],
         max_candidates: int,
+        backgrounds: Mapping[str, Background] | None = None,
     ) -> None:
-        """`thresholds`: space name -> cosine, of every active space."""
+        """`thresholds`: space name -> score, of every active space; `backgrounds`: of those whose scores are
+        normalised."""
         self.index = index
         self.thresholds = dict(thresholds)
+        self.policy = policy
+        self.max_candidates = max_candidates
+        self._backgrounds = dict(backgrounds or {})
         self._ledger = ledger
         self._pool = pool
-        self._policy = policy
-        self._max_candidates = max_candidates
 
     def retune(self, *, policy: JudgePolicy, thresholds: Mapping[str, float], max_candidates: int) -> None:
-        """Other settings from the next examination on. The owning thread."""
-        self._policy = policy
+        """Other settings from the next recall on. The owning thread."""
+        self.policy = policy
         self.thresholds = dict(thresholds)
-        self._max_candidates = max_candidates
+        self.max_candidates = max_candidates
 
-    def examine(self, subjects: Sequence[Subject]) -> tuple[list[list[Finding]], dict[int, bytes]]:
-        """Per subject its findings, strongest proposal first; and pixel digests that are new, by image id.
+    def proofs(self) -> Proofs:
+        """A fresh batch of proofs."""
+        return Proofs(self._pool, self.policy)
 
-        The subjects are in the index already, so that those in flight together are compared with each other. A pair of
-        two subjects is met from both sides but proven once, and reported with the first of the two.
+    def recall(self, subjects: Sequence[Subject]) -> list[list[Proposal]]:
+        """Per subject every image at or above the threshold of a space, the likest first, itself included.
+
+        More than are compared, since images without a living file are left out afterwards.
         """
-        met: set[tuple[int, int]] = set()
-        pairs: list[list[tuple[ImageRow, tuple[FileRow, ...], Pair]]] = [
-            self._pairs(subject, proposals, met)
-            for subject, proposals in zip(subjects, self._recall(subjects), strict=True)
-        ]
-        proofs = Proofs(self._pool, self._policy)
-        proofs.fetch(pair for of_subject in pairs for _, _, pair in of_subject)
-        findings = [
-            [Finding(image, files, pair.evidence, self._ruling(pair)) for image, files, pair in of_subject]
-            for of_subject in pairs
-        ]
-        return findings, proofs.new_pixel_digests()
+        found: list[dict[int, dict[str, float]]] = [{} for _ in subjects]
+        for space, threshold in self.thresholds.items() if subjects else ():
+            queries = [self._queries(subject, space) for subject in subjects]
+            owners = [position for position, rows in enumerate(queries) for _ in range(len(rows))]
+            slack = 2 * _PDQ_SLACK_BITS / PDQ_SPACE.dim if space == PDQ_SPACE.name else 0.0
+            answers = self.index.search(space, np.concatenate(queries), threshold - slack, 4 * self.max_candidates)
+            for owner, candidates in zip(owners, answers, strict=True):
+                for candidate in candidates:
+                    similarities = found[owner].setdefault(candidate.image_id, {})
+                    similarities[space] = max(candidate.similarity, similarities.get(space, -1.0))
+        return [self._in_order(subject, similarities) for subject, similarities in zip(subjects, found, strict=True)]
+
+    def likeness(self, one: int, other: int) -> Proposal:
+        """How alike two images are in every space that holds both, whatever its threshold."""
+        spaces = list(self.thresholds)
+        left, right = self._ledger.image_vectors(one, spaces), self._ledger.image_vectors(other, spaces)
+        similarities, normalised = {}, {}
+        for space in left.keys() & right.keys():
+            a, b = left[space].astype(np.float32), right[space].astype(np.float32)
+            similarities[space] = float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+            background = self._backgrounds.get(space)
+            if background is not None:
+                normalised[space] = background.score(similarities[space], a, b)
+        return Proposal(other, similarities, normalised)
+
+    def examine(self, subject: Subject) -> list[Finding]:
+        """What a picture that the ledger need not hold is a copy of, the likest first. `check` asks this."""
+        mine = subject.picture
+        pairs: list[tuple[ImageRow, tuple[FileRow, ...], Pair]] = []
+        (proposals,) = self.recall([subject])
+        for proposal in proposals:
+            image = self._ledger.image(proposal.image_id)
+            if image is None or image.digest == mine.digest or len(pairs) == self.max_candidates:
+                continue
+            files = tuple(file for file in self._ledger.living_files(image.image_id) if file.key.path != mine.path)
+            if files:
+                theirs = Picture.of(image, files[0].key.path)
+                pair = Pair(theirs, mine, self._evidence(measured(proposal, theirs, mine), theirs, mine))
+                if proposed(pair.evidence, self.policy):
+                    pairs.append((image, files, pair))
+        self.proofs().fetch(pair for _, _, pair in pairs)
+        return [Finding(image, files, pair.evidence, self._ruling(pair)) for image, files, pair in pairs]
 
     def same_bytes(self, digest: bytes, path: bytes) -> tuple[FileRow, ...]:
         """The living files that hold these bytes under another name, by file id."""
@@ -94,64 +139,44 @@ class Examiner:
         return tuple(file for file in files if file.key.path != path)
 
     def _ruling(self, pair: Pair) -> Ruling:
-        ruling = decide(pair.evidence, self._policy)
+        ruling = decide(pair.evidence, self.policy)
         return replace(ruling, reason=f"not proven: {pair.failed}") if pair.failed else ruling
-
-    def _recall(self, subjects: Sequence[Subject]) -> list[dict[int, dict[str, float]]]:
-        found: list[dict[int, dict[str, float]]] = [{} for _ in subjects]
-        if not subjects:
-            return found
-        for space, threshold in self.thresholds.items():
-            queries = [self._queries(subject, space) for subject in subjects]
-            owners = [position for position, rows in enumerate(queries) for _ in range(len(rows))]
-            # More than are compared: images without a living file are left out afterwards.
-            answers = self.index.search(space, np.concatenate(queries), threshold, 4 * self._max_candidates)
-            for owner, candidates in zip(owners, answers, strict=True):
-                for candidate in candidates:
-                    similarities = found[owner].setdefault(candidate.image_id, {})
-                    similarities[space] = max(candidate.similarity, similarities.get(space, -1.0))
-        return found
 
     def _queries(self, subject: Subject, space: str) -> F32Array:
         # Turned and mirrored copies are proposed through PDQ's eight variants; a neural embedding has one row.
         if space == PDQ_SPACE.name:
-            hashes = np.frombuffer(b"".join(subject.pdq_variants), np.uint8).reshape(len(subject.pdq_variants), -1)
+            variants = subject.picture.pdq_variants
+            hashes = np.frombuffer(b"".join(variants), np.uint8).reshape(len(variants), -1)
             return PdqEmbedder().embed(hashes)[space]
         return subject.vectors[space][None, :]
 
-    def _pairs(
-        self, subject: Subject, proposals: Mapping[int, Mapping[str, float]], met: set[tuple[int, int]]
-    ) -> list[tuple[ImageRow, tuple[FileRow, ...], Pair]]:
-        pairs: list[tuple[ImageRow, tuple[FileRow, ...], Pair]] = []
-        mine = Picture(subject.image_id, subject.digest, subject.key.path, subject.pixel_digest)
-        for image_id in sorted(proposals, key=lambda image_id: (-max(proposals[image_id].values()), image_id)):
-            if len(pairs) == self._max_candidates:
-                break
-            ends = (min(subject.image_id or 0, image_id), max(subject.image_id or 0, image_id))
-            if image_id == subject.image_id or (subject.image_id is not None and ends in met):
-                continue
-            image = self._ledger.image(image_id)
-            if image is None or image.digest == subject.digest:
-                continue
-            files = tuple(file for file in self._ledger.living_files(image_id) if file.key.path != subject.key.path)
-            if not files:
-                continue
-            met.add(ends)
-            theirs = Picture(image_id, image.digest, files[0].key.path, image.pixel_digest)
-            pairs.append((image, files, Pair(mine, theirs, self._evidence(subject, image, proposals[image_id]))))
-        return pairs
+    def _in_order(self, subject: Subject, found: Mapping[int, Mapping[str, float]]) -> list[Proposal]:
+        proposals = []
+        for image_id in sorted(found, key=lambda image_id: (-max(found[image_id].values()), image_id)):
+            normalised: dict[str, float] = {}
+            for space in found[image_id].keys() & self._backgrounds.keys():
+                row = self._ledger.image_vectors(image_id, [space])[space].astype(np.float32)
+                normalised[space] = self._backgrounds[space].score(found[image_id][space], subject.vectors[space], row)
+            proposals.append(Proposal(image_id, found[image_id], normalised))
+        return proposals
 
-    def _evidence(self, subject: Subject, image: ImageRow, similarities: Mapping[str, float]) -> PairEvidence:
+    def _evidence(self, likeness: Proposal, known: Picture, mine: Picture) -> PairEvidence:
         return PairEvidence(
-            similarities=dict(similarities),
+            similarities=likeness.similarities,
+            normalised=likeness.normalised,
             thresholds=self.thresholds,
-            pdq_distance=min(_hamming(bits, image.pdq.bits) for bits in subject.pdq_variants),
-            qualities=(subject.pdq.quality, image.pdq.quality),
-            facts_a=subject.facts,
-            facts_b=image.facts,
-            marked_not_duplicate=self._ledger.is_not_duplicate(subject.digest, image.digest),
+            pdq_distance=known.pdq_distance(mine),
+            qualities=(known.pdq.quality, mine.pdq.quality),
+            facts_a=known.facts,
+            facts_b=mine.facts,
+            marked_not_duplicate=self._ledger.is_not_duplicate(known.digest, mine.digest),
+            same_bundle=same_bundle(BundleFile(known.path, known.facts.exif), BundleFile(mine.path, mine.facts.exif)),
         )
 
 
-def _hamming(a: bytes, b: bytes) -> int:
-    return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()
+def measured(proposal: Proposal, one: Picture, other: Picture) -> Proposal:
+    """The proposal with what PDQ says of the two pictures from either side."""
+    if PDQ_SPACE.name not in proposal.similarities:
+        return proposal
+    similarity = 1.0 - 2.0 * one.pdq_distance(other) / PDQ_SPACE.dim
+    return replace(proposal, similarities={**proposal.similarities, PDQ_SPACE.name: similarity})

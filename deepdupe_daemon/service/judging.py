@@ -10,16 +10,21 @@ import numpy as np
 
 from deepdupe_daemon.act import Record, failure_record
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.judge import KeeperRule, Member
-from deepdupe_daemon.ledger import FileRow, ImageRow, Ledger, SeenRecord, VerdictRow
-from deepdupe_daemon.model import ImageFacts
+from deepdupe_daemon.ledger import FileRow, Ledger, SeenRecord
+from deepdupe_daemon.model import FileState
 from deepdupe_daemon.service.claims import Claims
 from deepdupe_daemon.service.examiner import Examiner, Subject
+from deepdupe_daemon.service.grouping import Grouping
 from deepdupe_daemon.service.inbox import Embedded, Failed, Inbox, Item, Known, Question
+from deepdupe_daemon.service.membership import Membership
+from deepdupe_daemon.service.neighbourhood import Neighbourhood
 from deepdupe_daemon.service.pulse import Pulse
-from deepdupe_daemon.service.sentencing import Sentence, identical_verdicts, keeper_of, pair_verdicts
+from deepdupe_daemon.service.sentencing import is_news, verdict_of
 
 __all__ = ["Judging", "Retry"]
+
+#: the ledger's note of what the choice of keepers depended on
+KEEPERS = "keepers chosen by"
 
 #: how many items are committed and judged together: the group commit of the ledger
 BATCH = 256
@@ -57,8 +62,7 @@ class Judging:
         claims: Claims,
         clock: Clock,
         spaces: Sequence[str],
-        rules: Sequence[KeeperRule],
-        protected_roots: Sequence[bytes],
+        membership: Membership,
         on_settled: Callable[[Sequence[int]], None],
         on_verdicts: Callable[[], None],
         on_vectors: Callable[[], None],
@@ -72,8 +76,6 @@ class Judging:
         self._claims = claims
         self._clock = clock
         self._spaces = tuple(spaces)
-        self._rules = tuple(rules)
-        self._protected_roots = frozenset(protected_roots)
         self._on_settled = on_settled
         self._on_verdicts = on_verdicts
         self._on_vectors = on_vectors
@@ -81,10 +83,15 @@ class Judging:
         self._retry = retry if retry is not None else Retry()
         self._stopping = False
         self.pulse = Pulse()
+        self.keep_by(membership)
 
-    def protect(self, roots: Collection[bytes]) -> None:
-        """From the next batch on, files of these roots are the ones to keep. Judging thread."""
-        self._protected_roots = frozenset(roots)
+    def keep_by(self, membership: Membership) -> None:
+        """From the next batch on, keepers are chosen so; groups that were chosen otherwise are judged again. Before
+        `run`, or in the judging thread."""
+        self._membership = membership
+        if self._ledger.meta(KEEPERS) not in (None, membership.described):
+            self._ledger.judge_all_again()
+        self._ledger.set_meta(KEEPERS, membership.described)
 
     def stop(self) -> None:
         """Judge no further batch: what is seen and not judged is found again at the next start. Any thread."""
@@ -159,89 +166,60 @@ class Judging:
         """Judge every file whose vectors are committed: what was just seen, what a crash left, what came back."""
         while not self._stopping and (rows := self._ledger.take_seen(BATCH)):
             self.pulse.beat()
-            sentences = self._sentences(rows)
-            news = self._ledger.record_judged(
-                [row.file_id for row in rows],
-                [sentence.verdict for sentence in sentences],
-                keys={row.file_id: row.key for row in rows},
-            )
-            if news:
+            if self._judge(rows):
                 self._on_verdicts()
 
-    def _sentences(self, rows: Sequence[FileRow]) -> list[Sentence]:
-        now_ns = self._clock.now_ns()
+    def _judge(self, rows: Sequence[FileRow]) -> bool:
+        """Whether there is anything new to tell. Proofs are committed with the verdicts that rest on them."""
         arrived = {row.file_id for row in rows}
-        facts: dict[int | None, ImageFacts] = {}
-        sentences: list[Sentence] = []
-        subjects: list[tuple[FileRow, Subject]] = []
+        around = Neighbourhood(
+            self._ledger,
+            self._examiner.proofs(),
+            policy=self._examiner.policy,
+            thresholds=self._examiner.thresholds,
+            as_member=self._membership,
+            similarities=self._examiner.likeness,
+        )
+        images = list(dict.fromkeys(row.image_id for row in rows if row.image_id is not None))
+        new_images = self._recall(arrived, images, around)
+        outcomes = Grouping(around, self._membership.rules).settle(
+            [file for image_id in images for file in around.files(image_id) if file.file_id in arrived], new_images
+        )
+        told = [each for each in outcomes if each.row.file_id in arrived or is_news(each, around)]
+        now_ns = self._clock.now_ns()
+        verdicts = [verdict_of(each, around, self._membership.rules, now_ns) for each in told]
+        freed = [each.row for each in told if each.keeper is None and each.row.state is FileState.INDEXED]
+        with self._ledger.together():
+            around.record()
+            news = self._ledger.record_judged(
+                [*arrived, *(row.file_id for row in freed)],
+                [verdict for verdict in verdicts if verdict is not None],
+                keys={row.file_id: row.key for row in (*rows, *freed)},
+            )
+        return bool(news)
 
-        def as_member(row: FileRow) -> Member:
-            return self._member(row, facts.get(row.image_id))
-
-        for image_id in dict.fromkeys(row.image_id for row in rows if row.image_id is not None):
-            image, files = self._ledger.image(image_id), self._ledger.living_files(image_id)
-            if image is None or not files:
-                continue
-            facts[image_id] = image.facts
-            sentences += identical_verdicts(files, image.digest, as_member, self._rules, now_ns)
-            keeper, _ = keeper_of(files, as_member, self._rules)
-            if keeper.file_id in arrived:  # else these bytes were compared with all others when the keeper came
-                subjects.append((keeper, self._subject(image, keeper)))
+    def _recall(self, arrived: Collection[int], images: Sequence[int], around: Neighbourhood) -> list[int]:
+        """Have every image compared that was not met before; gives those images."""
+        new_images = []
+        for image_id in images:
+            files = around.files(image_id)
+            judged = any(file.state is FileState.INDEXED and file.file_id not in arrived for file in files)
+            if files and not judged:  # else these bytes were compared with all others when the first of them came
+                new_images.append(image_id)
+        subjects = [self._subject(image_id, around) for image_id in new_images]
         for space in self._spaces if subjects else ():
-            ids = np.array([subject.image_id for _, subject in subjects], np.int64)
-            self._examiner.index.add(space, ids, np.stack([subject.vectors[space] for _, subject in subjects]))
-        findings, pixel_digests = self._examiner.examine([subject for _, subject in subjects])
-        for image_id, pixel_digest in pixel_digests.items():
-            self._ledger.set_pixel_digest(image_id, pixel_digest)
-        facts |= {finding.image.image_id: finding.image.facts for found in findings for finding in found}
-        for (keeper, subject), found in zip(subjects, findings, strict=True):
-            sentences += pair_verdicts(keeper, subject.digest, found, as_member, self._rules, now_ns)
-        return self._standing(sentences, arrived)
+            rows_of_space = np.stack([subject.vectors[space] for subject in subjects])
+            self._examiner.index.add(space, np.array(new_images, np.int64), rows_of_space)
+        for image_id, proposals in zip(new_images, self._examiner.recall(subjects), strict=True):
+            around.propose(image_id, proposals, self._examiner.max_candidates)
+        around.fetch()
+        return new_images
 
-    def _standing(self, sentences: Sequence[Sentence], arrived: Collection[int]) -> list[Sentence]:
-        """At most one a duplicate file; on a file that was judged before only where it stands over that verdict."""
-        best: dict[int, Sentence] = {}
-        for sentence in sentences:
-            rival = best.get(sentence.duplicate_id)
-            if rival is None or sentence.stands_over(rival.verdict.verdict_class, rival.keeper_id):
-                best[sentence.duplicate_id] = sentence
-        standing = []
-        for file_id, sentence in sorted(best.items()):
-            row = None if file_id in arrived else self._current(sentence)
-            if row is None or sentence.stands_over(row.verdict.verdict_class, row.keeper_file_id):
-                standing.append(sentence)
-        return standing
-
-    def _current(self, sentence: Sentence) -> VerdictRow | None:
-        """The living verdict on the sentence's duplicate that the ledger holds."""
-        rows = self._ledger.verdicts_for(sentence.verdict.duplicate.path)
-        return next((r for r in rows if r.current and r.living and r.duplicate_file_id == sentence.duplicate_id), None)
-
-    def _subject(self, image: ImageRow, keeper: FileRow) -> Subject:
+    def _subject(self, image_id: int, around: Neighbourhood) -> Subject:
         # As the ledger holds them (float16), not as the model gave them: a restart has no others, and shall find the
         # same similarities to the last digit.
-        stored = self._ledger.image_vectors(image.image_id, self._spaces)
-        vectors = {space: stored[space].astype(np.float32) for space in self._spaces}
-        return Subject(
-            image_id=image.image_id,
-            key=keeper.key,
-            digest=image.digest,
-            facts=image.facts,
-            pdq=image.pdq,
-            pdq_variants=image.pdq_variants,
-            vectors=vectors,
-            pixel_digest=image.pixel_digest,
-        )
-
-    def _member(self, row: FileRow, facts: ImageFacts | None) -> Member:
-        return Member(
-            path=row.key.path,
-            file_id=row.file_id,
-            facts=facts,
-            file_bytes=row.key.identity.size,
-            protected=row.root in self._protected_roots,
-            arrived_at_ns=row.arrived_at_ns,
-        )
+        stored = self._ledger.image_vectors(image_id, self._spaces)
+        return Subject(around.picture(image_id), {space: stored[space].astype(np.float32) for space in self._spaces})
 
 
 def _seen_record(item: Embedded) -> SeenRecord:

@@ -16,7 +16,7 @@ from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import Config
 from deepdupe_daemon.index import CollectionWriter, ExactIndex
 from deepdupe_daemon.intake import Intake
-from deepdupe_daemon.judge import JudgePolicy, keeper_rules
+from deepdupe_daemon.judge import JudgePolicy
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import F32Array, FileKey, SpaceKey, VerdictClass
 from deepdupe_daemon.service.alerter import Alerter
@@ -27,6 +27,7 @@ from deepdupe_daemon.service.feeder import Feeder
 from deepdupe_daemon.service.inbox import Inbox, Known, Question
 from deepdupe_daemon.service.judging import Judging
 from deepdupe_daemon.service.live_check import LiveCheck
+from deepdupe_daemon.service.membership import Membership
 from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.service.sinks import Sink
 from deepdupe_daemon.service.threads import OnFatal, start_thread
@@ -217,8 +218,7 @@ class Pipeline:
                 claims=self.claims,
                 clock=self.clock,
                 spaces=resident.space_names,
-                rules=keeper_rules("first"),
-                protected_roots=_protected(self.config),
+                membership=Membership(self.config),
                 on_settled=self.feeder.settled,
                 on_verdicts=self.alerter.poke,
                 on_vectors=self.store.poke,
@@ -233,7 +233,7 @@ class Pipeline:
                     thresholds=self.models.described.thresholds,
                     max_candidates=config.judge.max_candidates,
                 )
-                judging.protect(_protected(config))
+                judging.keep_by(Membership(config))
 
             self._retune = retune
             self.judging_ready.set()
@@ -323,10 +323,6 @@ def policy_of(config: Config) -> JudgePolicy:
         pdq_max_distance=config.judge.pdq_max_distance,
         pdq_min_quality=config.judge.pdq_min_quality,
     )
-
-
-def _protected(config: Config) -> list[bytes]:
-    return [root.path_bytes for root in config.roots if root.action == "protected"]
 
 
 def _told_classes(config: Config) -> frozenset[VerdictClass]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from typing import Self
 
 from deepdupe_daemon.errors import FileFailed
 from deepdupe_daemon.judge import PICTURE_SIDE_PX, JudgePolicy, PairEvidence, compare_pictures, needs
+from deepdupe_daemon.ledger import ImageRow
+from deepdupe_daemon.model import ImageFacts, PdqHash
 from deepdupe_daemon.vision import DecoderPool
 
 __all__ = ["Pair", "Picture", "Proofs"]
@@ -15,17 +18,39 @@ __all__ = ["Pair", "Picture", "Proofs"]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One side of a pair: bytes that are known by digest, and a file that holds them."""
+    """One side of a pair: bytes that are known by digest, what one decode said of them, a file that holds them.
+
+    `image_id` is None for a picture that the ledger does not hold (`check`).
+    """
 
     image_id: int | None
     digest: bytes
     path: bytes
+    facts: ImageFacts
+    pdq: PdqHash
+    pdq_variants: tuple[bytes, ...]
     pixel_digest: bytes | None = None
+
+    @classmethod
+    def of(cls, image: ImageRow, path: bytes) -> Self:
+        """An image that the ledger holds, in the file at `path`."""
+        return cls(image.image_id, image.digest, path, image.facts, image.pdq, image.pdq_variants, image.pixel_digest)
+
+    def pdq_distance(self, other: Self) -> int:
+        """The smallest Hamming distance over the eight dihedral variants, the same from either side.
+
+        Each variant is sampled anew, so that turning one picture is not quite turning the other back.
+        """
+        return min(
+            _hamming(variant, still.pdq.bits)
+            for turned, still in ((self, other), (other, self))
+            for variant in turned.pdq_variants or (turned.pdq.bits,)
+        )
 
 
 @dataclass(slots=True)
 class Pair:
-    """Two pictures and what is known of them so far. Owned by the examining thread."""
+    """Two pictures and what is known of them so far; the comparison is told from a to b. Owned by one thread."""
 
     a: Picture
     b: Picture
@@ -87,3 +112,7 @@ class Proofs:
                     self._images[picture.digest] = picture.image_id
             self._pixel_digests[picture.digest] = future
         return future
+
+
+def _hamming(a: bytes, b: bytes) -> int:
+    return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()

@@ -1,111 +1,53 @@
-"""From findings to verdicts: which of two files is the duplicate, and which verdict stands. Pure."""
+"""From outcomes to verdicts, with the evidence, told from the keeper to its copy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from deepdupe_daemon.judge import KeeperRule, Member, choose_keeper
+from deepdupe_daemon.judge import choose_keeper
 from deepdupe_daemon.ledger import FileRow
-from deepdupe_daemon.model import Verdict, VerdictClass
-from deepdupe_daemon.service.examiner import Finding
+from deepdupe_daemon.model import Comparison, KeeperRule, Verdict, VerdictClass
+from deepdupe_daemon.service.grouping import Outcome
+from deepdupe_daemon.service.neighbourhood import Neighbourhood
 
-__all__ = ["AsMember", "Sentence", "identical_verdicts", "keeper_of", "pair_verdicts"]
-
-#: strongest first, as the enumeration is ordered
-_RANK = {verdict_class: rank for rank, verdict_class in enumerate(VerdictClass)}
-
-#: makes the judge's member of a file: what its keeper rules look at
-AsMember = Callable[[FileRow], Member]
+__all__ = ["is_news", "verdict_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A verdict with the ids of its two files, which decide among several verdicts on one file."""
-
-    duplicate_id: int
-    keeper_id: int
-    verdict: Verdict
-
-    def stands_over(self, verdict_class: VerdictClass, keeper_id: int) -> bool:
-        """The stronger class wins, then the keeper that was there first.
-
-        A total order, so that the verdict that stands does not depend on which pair was judged first.
-        """
-        return (_RANK[self.verdict.verdict_class], self.keeper_id) < (_RANK[verdict_class], keeper_id)
-
-
-def keeper_of(files: Sequence[FileRow], as_member: AsMember, rules: Sequence[KeeperRule]) -> tuple[FileRow, str]:
-    """The keeper among one or more files of the same bytes, and the rule that decided last."""
-    keeper, rule = files[0], "only"
-    for other in files[1:]:
-        chosen, _, rule = choose_keeper(as_member(keeper), as_member(other), rules)
-        keeper = keeper if chosen.file_id == keeper.file_id else other
-    return keeper, rule
-
-
-def identical_verdicts(
-    files: Sequence[FileRow], digest: bytes, as_member: AsMember, rules: Sequence[KeeperRule], decided_at_ns: int
-) -> list[Sentence]:
-    """Of files with the same bytes, every one but the keeper is a duplicate of it.
-
-    Two names of one inode (hard links) are one file, and so no duplicates of each other.
-    """
-    keeper, _ = keeper_of(files, as_member, rules)
-    held = (keeper.key.identity.dev, keeper.key.identity.ino)
-    sentences = []
-    for file in files:
-        if file.file_id == keeper.file_id or (file.key.identity.dev, file.key.identity.ino) == held:
-            continue
-        _, _, rule = choose_keeper(as_member(keeper), as_member(file), rules)
-        verdict = Verdict(
-            verdict_class=VerdictClass.IDENTICAL_BYTES,
-            duplicate=file.key,
-            keeper=keeper.key,
-            duplicate_digest=digest,
-            keeper_digest=digest,
-            similarities={},
-            comparison=None,
-            vetoes=(),
-            keeper_rule=rule,
-            decided_at_ns=decided_at_ns,
-        )
-        sentences.append(Sentence(file.file_id, keeper.file_id, verdict))
-    return sentences
+def verdict_of(
+    outcome: Outcome, around: Neighbourhood, rules: Sequence[KeeperRule], decided_at_ns: int
+) -> Verdict | None:
+    """The verdict that an outcome amounts to; None where the file stands alone."""
+    row, keeper, verdict_class = outcome.row, outcome.keeper, outcome.verdict_class
+    if keeper is None or verdict_class is None:
+        return None
+    assert row.digest is not None, "a living file was read"
+    assert keeper.digest is not None, "a living file was read"
+    pair = around.pair(keeper, row) if verdict_class is not VerdictClass.IDENTICAL_BYTES else None
+    _, _, rule = choose_keeper(around.member(keeper), around.member(row), rules)
+    return Verdict(
+        verdict_class=verdict_class,
+        duplicate=row.key,
+        keeper=keeper.key,
+        duplicate_digest=row.digest,
+        keeper_digest=keeper.digest,
+        similarities=pair.evidence.similarities if pair is not None else {},
+        comparison=_told_from(keeper, pair.a.image_id, pair.evidence.comparison) if pair is not None else None,
+        vetoes=outcome.vetoes,
+        keeper_rule=rule,
+        decided_at_ns=decided_at_ns,
+    )
 
 
-def pair_verdicts(
-    file: FileRow,
-    digest: bytes,
-    findings: Sequence[Finding],
-    as_member: AsMember,
-    rules: Sequence[KeeperRule],
-    decided_at_ns: int,
-) -> list[Sentence]:
-    """What follows from the findings on `file` (the keeper of its own bytes): at most one verdict a duplicate file."""
-    standing: dict[int, Sentence] = {}
-    for finding in findings:
-        verdict_class = finding.ruling.verdict_class
-        if verdict_class is None:
-            continue
-        theirs, _ = keeper_of(finding.files, as_member, rules)
-        chosen, _, rule = choose_keeper(as_member(file), as_member(theirs), rules)
-        file_stays = chosen.file_id == file.file_id
-        keeper, duplicate = (file, theirs) if file_stays else (theirs, file)
-        verdict = Verdict(
-            verdict_class=verdict_class,
-            duplicate=duplicate.key,
-            keeper=keeper.key,
-            duplicate_digest=finding.image.digest if file_stays else digest,
-            keeper_digest=digest if file_stays else finding.image.digest,
-            similarities=finding.evidence.similarities,
-            comparison=finding.evidence.comparison,
-            vetoes=finding.ruling.vetoes,
-            keeper_rule=rule,
-            decided_at_ns=decided_at_ns,
-        )
-        sentence = Sentence(duplicate.file_id, keeper.file_id, verdict)
-        rival = standing.get(duplicate.file_id)
-        if rival is None or sentence.stands_over(rival.verdict.verdict_class, rival.keeper_id):
-            standing[duplicate.file_id] = sentence
-    return [standing[file_id] for file_id in sorted(standing)]
+def is_news(outcome: Outcome, around: Neighbourhood) -> bool:
+    """Whether the outcome says other than the current verdict on its file."""
+    standing, keeper = around.standing(outcome.row), outcome.keeper
+    if keeper is None or standing is None:
+        return keeper is not None or standing is not None
+    there = (standing.verdict_class, standing.keeper_file_id, standing.keeper_image_id)
+    return there != (outcome.verdict_class, keeper.file_id, keeper.image_id)
+
+
+def _told_from(keeper: FileRow, first_image_id: int | None, comparison: Comparison | None) -> Comparison | None:
+    if comparison is None or keeper.image_id == first_image_id:
+        return comparison
+    return comparison.turned_round()

@@ -195,12 +195,18 @@ def comparison_from_wire(value: object) -> Comparison:
     raw = dict(_object(value))
     try:
         text_from_wire(raw.get("transform", ""))
+        text_from_wire(raw.get("transform_back", ""))
         text_from_wire(raw.get("reason", ""))
-        for number in (raw["score"], *_object(raw.get("measures", {})).values(), *(raw.get("worst_tile") or ())):
+        tiles = [raw[name] for name in ("worst_tile", "worst_tile_of_b") if raw.get(name) is not None]
+        for number in (
+            raw["score"],
+            *_object(raw.get("measures", {})).values(),
+            *(part for tile in tiles for part in tile),
+        ):
             _number(number)
         for name in raw.get("measures", {}):
             text_from_wire(name, 64)
-        if raw.get("worst_tile") is not None and len(raw["worst_tile"]) != 4:
+        if any(len(tile) != 4 for tile in tiles):
             raise Garbled("no tile")
         return Comparison.from_dict(raw)
     except (KeyError, TypeError, ValueError) as error:

@@ -58,11 +58,11 @@ def members(count: int) -> st.SearchStrategy[list[Member]]:
     """`count` files of one group, in any order, each with its own file id."""
     one = st.builds(
         Member,
-        path=st.just(b"/p"),
+        path=st.sampled_from([b"/p.jpg", b"/p.cr2"]),
         file_id=st.integers(1, 50),
         facts=st.none() | facts,
         file_bytes=st.integers(0, 10),
         protected=st.booleans(),
-        arrived_at_ns=st.integers(0, 3),
+        path_rank=st.integers(0, 2),
     )
     return st.lists(one, min_size=count, max_size=count, unique_by=lambda member: member.file_id)

@@ -14,8 +14,8 @@ from deepdupe_daemon.model import ExifFacts, ImageFacts
 from tests.judge.strategies import members
 
 PHOTO = ImageFacts(4000, 3000, "JPEG", "RGB", exif=ExifFacts(tag_count=40))
-FIRST = Member(b"/a.jpg", 1, PHOTO, 4_000_000, arrived_at_ns=5)
-rules = st.sampled_from([DEFAULT_RULES, BEST_RULES])
+FIRST = Member(b"/a.jpg", 1, PHOTO, 4_000_000)
+rules = st.sampled_from([DEFAULT_RULES, BEST_RULES, keeper_rules("best", by_path=True), keeper_rules(["metadata"])])
 
 
 @given(members(2), rules)
@@ -45,7 +45,8 @@ def test_any_order_of_arrival_ends_with_the_same_keeper(group, chosen) -> None:
         (replace(FIRST, file_id=2, file_bytes=6_000_000), "compression"),
         (replace(FIRST, file_id=2, facts=replace(PHOTO, format="HEIF"), file_bytes=2_500_000), "compression"),
         (replace(FIRST, file_id=2, facts=replace(PHOTO, exif=ExifFacts(tag_count=60))), "metadata"),
-        (replace(FIRST, file_id=2, arrived_at_ns=1), "earlier"),
+        (replace(FIRST, file_id=2, path=b"/a.CR2"), "lossless"),
+        (replace(FIRST, file_id=0), "first"),
     ],
 )
 def test_best_prefers_the_better_copy_and_says_why(better: Member, rule: str) -> None:
@@ -57,6 +58,28 @@ def test_by_default_who_was_there_first_stays_unless_the_other_is_protected() ->
     assert choose_keeper(larger, FIRST) == (FIRST, larger, "first")
     guarded = replace(larger, protected=True)
     assert choose_keeper(FIRST, guarded) == (guarded, FIRST, "protected")
+
+
+def test_a_preferred_path_goes_before_all_but_a_protected_folder() -> None:
+    rules = keeper_rules("best", by_path=True)
+    filed = replace(FIRST, file_id=2)
+    larger = replace(FIRST, facts=replace(PHOTO, width_px=8000), path_rank=1)
+    assert choose_keeper(larger, filed, rules) == (filed, larger, "path")
+    assert choose_keeper(replace(larger, protected=True), filed, rules)[2] == "protected"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "by_path", "expected"),
+    [
+        ("first", False, DEFAULT_RULES),
+        ("best", False, BEST_RULES),
+        ("first", True, ("protected", "path", "first")),
+        (["metadata", "protected"], True, ("protected", "path", "metadata")),
+        (["pixels", "path"], True, ("protected", "pixels", "path")),
+    ],
+)
+def test_a_configuration_names_its_rules_in_a_word_or_one_by_one(chosen, by_path, expected) -> None:
+    assert keeper_rules(chosen, by_path=by_path) == expected
 
 
 def test_a_file_is_not_its_own_duplicate() -> None:

@@ -191,6 +191,20 @@ def test_a_group_whose_keeper_goes_finds_its_next_keeper(photos: Path, config: C
         eventually(lambda: said(verdicts(config)) == {("re-encoded", "c.webp", "b.jpg")}, timeout_s=40)
 
 
+def test_other_keeper_rules_hold_for_what_was_judged_before(photos: Path, config: Config) -> None:
+    save(photo(1, (240, 180)), photos / "first" / "small.png")
+    save(photo(1, (240, 180)).resize((480, 360)), photos / "second" / "large.png")
+    run_scan(config)
+    by_size = config.model_copy(update={"judge": config.judge.model_copy(update={"keeper": "best"})})
+    run_scan(by_size)
+    assert {row[1] for row in said(verdicts(config))} == {"small.png"}
+    assert [row.verdict.keeper_rule for row in verdicts(config)] == ["pixels"]
+    by_path = config.judge.model_copy(update={"keeper": "best", "prefer_paths": ("first/",)})
+    run_scan(config.model_copy(update={"judge": by_path}))
+    assert {row[1] for row in said(verdicts(config))} == {"large.png"}
+    assert [row.verdict.keeper_rule for row in verdicts(config)] == ["path"]
+
+
 def test_a_changed_file_is_judged_anew(photos: Path, config: Config, eventually: Eventually) -> None:
     save(photo(1), photos / "a.png")
     save(photo(1), photos / "b.png", compress_level=1)

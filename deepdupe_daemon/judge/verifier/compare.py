@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -35,7 +36,8 @@ def compare(a: U8Array, b: U8Array) -> Comparison:
     """The relation of two upright RGB pictures. Symmetric: their order only turns the transform around."""
     first, second, swapped = in_order(a, b)
     found = examined(first, second)
-    return told(found, first, second, swapped=swapped)
+    there, back = (told(found, first, second, swapped=turned) for turned in (swapped, not swapped))
+    return replace(there, transform_back=back.transform, worst_tile_of_b=back.worst_tile)
 
 
 def in_order(a: U8Array, b: U8Array) -> tuple[U8Array, U8Array, bool]:
