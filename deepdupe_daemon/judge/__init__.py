@@ -6,8 +6,9 @@ Promises: `decide` is symmetric and deterministic; a stronger proof never yields
 
 from __future__ import annotations
 
-from deepdupe_daemon.judge.bundle import Bundle, BundleFile, awaits_partner, bundles, same_bundle
+from deepdupe_daemon.judge.bundle import Bundle, BundleFile, bundles, same_bundle, shot_name
 from deepdupe_daemon.judge.evidence import JudgePolicy, PairEvidence, Proof, Ruling
+from deepdupe_daemon.judge.extensions import MOVIE, PICTURE, RAW, SIDECAR, extension
 from deepdupe_daemon.judge.group import Bond, Group, anchored_groups, bond_of
 from deepdupe_daemon.judge.keeper import BEST_RULES, DEFAULT_RULES, Member, choose_keeper, keeper_rules, preference
 from deepdupe_daemon.judge.ruling import DEFAULT_POLICY, decide, needs, proposed
@@ -20,7 +21,11 @@ __all__ = [
     "CHAINED",
     "DEFAULT_POLICY",
     "DEFAULT_RULES",
+    "MOVIE",
+    "PICTURE",
     "PICTURE_SIDE_PX",
+    "RAW",
+    "SIDECAR",
     "Bond",
     "Bundle",
     "BundleFile",
@@ -31,13 +36,13 @@ __all__ = [
     "Proof",
     "Ruling",
     "anchored_groups",
-    "awaits_partner",
     "bond_of",
     "bundles",
     "choose_keeper",
     "compare_pictures",
     "decide",
     "draw_comparison",
+    "extension",
     "keeper_rules",
     "low_information_vetoes",
     "needs",
@@ -45,5 +50,6 @@ __all__ = [
     "preference",
     "proposed",
     "same_bundle",
+    "shot_name",
     "shot_vetoes",
 ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from deepdupe_daemon.judge.extensions import MOVIE, PICTURE, RAW, SIDECAR, extension, name_of
 from deepdupe_daemon.model import ExifFacts
 
-__all__ = ["Bundle", "BundleFile", "awaits_partner", "bundles", "same_bundle"]
+__all__ = ["Bundle", "BundleFile", "bundles", "same_bundle", "shot_name"]
 
 _Moment = tuple[str | None, str | None, int | None]
 
@@ -42,7 +42,7 @@ def bundles(files: Iterable[BundleFile]) -> list[Bundle]:
     """The bundles among `files`, the same for any order; files that stand alone are left out."""
     shelves: dict[tuple[bytes, bytes], list[BundleFile]] = defaultdict(list)
     for file in sorted(files, key=lambda file: file.path):
-        shelves[_folder_and_stem(file.path)].append(file)
+        shelves[shot_name(file.path)].append(file)
     groups = [group for shelf in shelves.values() for group in _shots(shelf)]
     return [Bundle(tuple(file.path for file in group)) for group in _joined_by_tags(groups) if len(group) > 1]
 
@@ -54,15 +54,10 @@ def same_bundle(a: BundleFile, b: BundleFile) -> bool:
         return False
     if a.exif.burst_id is not None and a.exif.burst_id == b.exif.burst_id:
         return _moment(a) != _moment(b)
-    if _folder_and_stem(a.path) != _folder_and_stem(b.path):
+    if shot_name(a.path) != shot_name(b.path):
         return False
     kinds = {extension(a.path) in RAW, extension(b.path) in RAW}
     return kinds == {True, False} or _bare(a.path) != _bare(b.path)
-
-
-def awaits_partner(file: BundleFile) -> bool:
-    """Whether the tags promise a partner file: a Live Photo's half comes with its movie, sooner or later."""
-    return file.exif.content_id is not None
 
 
 def _shots(shelf: list[BundleFile]) -> list[list[BundleFile]]:
@@ -152,7 +147,8 @@ def _bare(path: bytes) -> bytes:
     return bare
 
 
-def _folder_and_stem(path: bytes) -> tuple[bytes, bytes]:
+def shot_name(path: bytes) -> tuple[bytes, bytes]:
+    """Folder and name by which the files of one shot are known: IMG_1 for IMG_1.CR2, IMG_1.CR2.xmp and IMG_E1.JPG."""
     bare = _bare(path)
     edited = _APPLE_EDIT.match(bare)
     return _folder(path), edited.group(1) + edited.group(2) if edited else bare

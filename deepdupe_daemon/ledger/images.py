@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepdupe_daemon.ledger.connection import Opened
+from deepdupe_daemon.ledger.files import tree_range
 from deepdupe_daemon.ledger.rows import I64Array, ImageRow, SeenRecord
 from deepdupe_daemon.ledger.schema import LIVING
 from deepdupe_daemon.model import ImageFacts, PdqHash
@@ -33,6 +34,17 @@ class Images(Opened):
         """The ids of images that rest in at least one file (states seen and indexed), ascending."""
         rows = self._db.rows(f"SELECT DISTINCT image_id FROM files WHERE {LIVING} ORDER BY image_id")
         return np.array([row[0] for row in rows], dtype=np.int64)
+
+    def facts_in(self, folder: bytes) -> dict[bytes, ImageFacts]:
+        """What is known of the pictures that rest in a folder itself, by path."""
+        low, high = tree_range(folder)
+        rows = self._db.rows(
+            "SELECT f.path, i.facts FROM files f JOIN images i ON i.image_id = f.image_id"
+            f" WHERE f.path >= ? AND f.path < ? AND f.former = 0 AND f.{LIVING}"
+            " AND instr(substr(f.path, ?), x'2f') = 0",
+            (low, high, len(low) + 1),
+        )
+        return {path: ImageFacts.from_json(facts) for path, facts in rows}
 
     def _put_image(self, record: SeenRecord) -> int:
         """Insert the image, or renew what a newer decoder says of known bytes; gives its id. Inside a transaction."""

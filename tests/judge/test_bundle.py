@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from deepdupe_daemon.judge import BundleFile, awaits_partner, bundles, same_bundle
+from deepdupe_daemon.judge import BundleFile, bundles, same_bundle
 from deepdupe_daemon.model import ExifFacts
 
 
@@ -92,6 +92,8 @@ def test_members_of_a_bundle_are_never_duplicates_and_copies_are() -> None:
     assert not same(b"/p/a.jpg", b"/p/a.jpg")
 
 
-def test_half_a_live_photo_waits_for_the_other() -> None:
-    assert awaits_partner(BundleFile(b"/p/a.heic", ExifFacts(content_id="C")))
-    assert not awaits_partner(BundleFile(b"/p/a.heic"))
+def test_other_frames_of_a_burst_are_one_bundle_and_a_copied_frame_is_not_of_it() -> None:
+    one, two, copy = (BundleFile(b"/p/%d.jpg" % n, ExifFacts(burst_id="B", subsec=str(n % 2))) for n in (1, 2, 3))
+    assert same_bundle(one, two)
+    assert not same_bundle(one, copy)
+    assert not same_bundle(one, BundleFile(b"/q/2.jpg", two.exif)), "another folder"
