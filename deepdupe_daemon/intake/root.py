@@ -14,7 +14,8 @@ from deepdupe_daemon.model import display_path
 
 __all__ = ["Glance", "Root", "Strategy", "glance"]
 
-#: where a later version moves duplicates to; never looked into, whatever the configured globs say
+#: where duplicates move to, and how the private folders begin that stand beside a file while it is carried over to
+#: another file system; never looked into, whatever the configured globs say
 QUARANTINE = b".deepdupe-quarantine"
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -116,11 +117,12 @@ class Root:
     def takes(self, path: bytes) -> bool:
         """Whether this file is looked at: the filter admits it, and it does not lie in a quarantine."""
         relpath = self.relative(path)
-        return QUARANTINE not in relpath.split(b"/")[:-1] and self._filter.matches_file(relpath)
+        folders = relpath.split(b"/")[:-1]
+        return not any(name.startswith(QUARANTINE) for name in folders) and self._filter.matches_file(relpath)
 
     def enters(self, relpath: bytes) -> bool:
         """Whether the directory at this path relative to the root is walked and watched; those above it are."""
-        return not (relpath == QUARANTINE or relpath.endswith(b"/" + QUARANTINE)) and self._filter.enters(relpath)
+        return not relpath.rpartition(b"/")[2].startswith(QUARANTINE) and self._filter.enters(relpath)
 
 
 def _fingerprint(config: RootConfig, settings: IntakeConfig) -> str:
