@@ -38,6 +38,12 @@ class Queue(Files):
         sql = "SELECT file_id FROM files WHERE state = 'seen' AND lacks_vectors = 0 ORDER BY file_id LIMIT ?"
         return self._take(sql, limit, after)
 
+    def next_retry_at_ns(self) -> int | None:
+        """The wall time of the next try of a failed file, or None where none lies ahead."""
+        sql = "SELECT min(retry_at_ns) FROM files WHERE state = 'failed' AND retry_at_ns IS NOT NULL"
+        row = self._db.one(sql)
+        return row[0] if row is not None else None
+
     def counts(self) -> dict[FileState, int]:
         """How many files are in each state; a state without files has 0. Costs the same for any number of files."""
         rows = self._db.rows("SELECT state, sum(files) FROM tally GROUP BY state")

@@ -16,7 +16,7 @@ from deepdupe_daemon.vision import DecoderPool, Job
 
 __all__ = ["Feeder"]
 
-#: how long the feeder sleeps when nothing pokes it: failed files whose retry has come are found then
+#: how long the feeder sleeps at the most when nothing pokes it
 IDLE_S = 30.0
 
 
@@ -62,8 +62,15 @@ class Feeder:
                     self._see(row)
                 if not rows:
                     self.pulse.rest()
-                    self._clock.wait(self._wake, IDLE_S)
+                    self._clock.wait(self._wake, self._idle_s(ledger) if room else IDLE_S)
                     self.pulse.beat()
+
+    def _idle_s(self, ledger: Ledger) -> float:
+        """Until the next try of a failed file, `IDLE_S` at the most: the wall clock may be set meanwhile."""
+        retry_at_ns = ledger.next_retry_at_ns()
+        if retry_at_ns is None:
+            return IDLE_S
+        return min(max(0.0, (retry_at_ns - self._clock.now_ns()) / 1e9), IDLE_S)
 
     def poke(self) -> None:
         """There may be pending rows, or room. Any thread."""

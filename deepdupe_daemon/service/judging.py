@@ -138,9 +138,7 @@ class Judging:
                 for file_id, key, _ in self._claims.release(failed.file_id)
             ]
         if fallen or known:
-            with (
-                self._ledger.together()
-            ):  # a sync takes longer than all the rest: one for each would be most of the time
+            with self._ledger.together():  # one sync for all: it takes longer than everything else here
                 records = [record for failed in fallen if (record := self._fail(failed)) is not None]
                 for each in known:
                     self._ledger.attach_known(each.file_id, each.key, each.digest)

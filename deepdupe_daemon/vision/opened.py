@@ -85,4 +85,6 @@ def _explain(error: OSError, path: bytes) -> FileFailed:
         return failure(Kind.VANISHED, "no longer there", path)
     if error.errno in _NO_FILE:
         return failure(Kind.NOT_A_FILE, "not a regular file", path)
-    return failure(Kind.UNREADABLE, f"{error.strerror} ({name})", path)
+    refused = failure(Kind.UNREADABLE, f"{error.strerror} ({name})", path)
+    refused.retry = refused.retry and error.errno != errno.ENAMETOOLONG  # it will not grow shorter
+    return refused

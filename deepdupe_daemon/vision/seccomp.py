@@ -47,7 +47,13 @@ _DENIED: dict[str, tuple[int, int | None]] = {
     "utimensat": (280, 88), "futimesat": (261, None), "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190,
     7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "ioctl": (16, 29),
     "fallocate": (285, 47), "flock": (73, 32), "memfd_create": (319, 279),
+    "setpriority": (141, 140), "ioprio_set": (251, 30), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274), "migrate_pages": (256, 238), "move_pages": (279, 239), "kcmp": (312, 272),
+    "process_madvise": (440, 440), "process_mrelease": (448, 448),
 }  # fmt: skip
+#: (x86_64, aarch64): calls whose first argument names a process; 0 is the caller. Without this a worker could take the
+#: daemon's memory or files away by a lower limit, since both run as the same user.
+_OWN = {"prlimit64": (302, 261), "sched_setaffinity": (203, 122)}
 #: (x86_64, aarch64): only to this process itself, which is how abort() ends it
 _SIGNALS = {"kill": (62, 129), "tgkill": (234, 131)}
 _CLONE, _CLONE3 = (56, 220), (435, 435)
@@ -84,6 +90,8 @@ def _filter(machine: str, pid: int) -> bytes:
     steps += _when(_CLONE[column], 0, [_step(_ANY_BIT, _CLONE_THREAD, 1, 0), denied])
     for pair in _SIGNALS.values():
         steps += _when(pair[column], 0, [_step(_EQUAL, pid, 1, 0), denied])
+    for pair in _OWN.values():
+        steps += _when(pair[column], 0, [_step(_EQUAL, 0, 2, 0), _step(_EQUAL, pid, 1, 0), denied])
     for opening in _OPENS.values():
         number = opening[column]
         if number is not None:

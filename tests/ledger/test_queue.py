@@ -123,3 +123,15 @@ def test_a_million_waiting_files_are_never_scanned(ledger: Ledger) -> None:
             found,
         )
         assert "TEMP B-TREE" not in found or "ORDER BY state = 'gone'" in sql or "tally" in sql, (sql, found)
+
+
+def test_the_next_try_is_the_earliest_that_lies_ahead(ledger: Ledger, clock: ManualClock) -> None:
+    assert ledger.next_retry_at_ns() is None
+    ledger.note_arrivals([arrival(name, ord(name)) for name in "abc"])
+    for row, wait_s in zip(ledger.take_pending(3), (30, 5, None), strict=True):
+        at_ns = None if wait_s is None else clock.now_ns() + wait_s * 10**9
+        ledger.record_failed(row.file_id, row.key, "truncated", "ends early", at_ns)
+    assert ledger.next_retry_at_ns() == clock.now_ns() + 5 * 10**9
+    clock.advance(6)
+    assert names(ledger.take_pending(9)) == "b"
+    assert ledger.next_retry_at_ns() == clock.now_ns() + 24 * 10**9

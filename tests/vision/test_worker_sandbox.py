@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,14 @@ def test_a_giant_within_the_pixel_limit_fails_alone(make_pool: MakePool, tmp_pat
         pool.see(1, key_of(giant), live=True).result(PATIENCE_S)
     assert failure.value.kind == "out-of-memory"
     assert compare(pool, a, a, verifiers.sizes).score == 1.0
+
+
+def test_cpu_time_is_limited_even_where_nobody_looks() -> None:
+    """The daemon kills a worker that takes too long; one whose daemon is stopped is ended by the kernel."""
+    code = "from deepdupe_daemon.vision import limits; limits._CPU_SLACK_S = 0; limits.allow_cpu_time(0.5)"
+    code += "\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=120)
+    assert done.returncode == -signal.SIGXCPU
 
 
 def test_protections_are_reported(pool: DecoderPool) -> None:

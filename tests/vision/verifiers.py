@@ -85,6 +85,14 @@ def tries_to_break_out(a: U8Array, b: U8Array, **_facts: object) -> Comparison:
         "make_folder": lambda: os.mkdir("/tmp/deepdupe-must-not-exist"),
         "rename": lambda: os.rename("/tmp", "/tmp2"),
         "ptrace": lambda: _checked(ctypes.CDLL(None, use_errno=True).ptrace(16, parent, 0, 0)),
+        "limit_parent": lambda: resource.prlimit(parent, resource.RLIMIT_NOFILE),
+        "pin_parent": lambda: os.sched_setaffinity(parent, os.sched_getaffinity(parent)),
+        "slow_parent": lambda: os.setpriority(os.PRIO_PROCESS, parent, 19),
+        "namespace": lambda: _checked(ctypes.CDLL(None, use_errno=True).unshare(0x10000000)),
+        "memory_file": lambda: os.memfd_create("code"),
+        "io_uring": lambda: _checked(
+            ctypes.CDLL(None, use_errno=True).syscall(425, 8, ctypes.create_string_buffer(120))
+        ),
         "raise_limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
     }
     attempts |= {f"chmod_{fd}": (lambda fd=fd: os.fchmod(fd, 0o777)) for fd in _given_files()}
