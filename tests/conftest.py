@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -58,6 +60,17 @@ def eventually() -> Eventually:
             clock.wait(never, every_s)
 
     return poll
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than `tmp_path`: the one in memory that every Linux has."""
+    shared = "/dev/shm"
+    if not os.access(shared, os.W_OK) or os.stat(shared).st_dev == tmp_path.stat().st_dev:
+        pytest.skip(f"{shared} is no second file system here")
+    folder = Path(tempfile.mkdtemp(prefix="deepdupe-test-", dir=shared))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

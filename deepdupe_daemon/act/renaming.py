@@ -14,7 +14,10 @@ import platform
 from collections.abc import Callable
 from functools import cache
 
-__all__ = ["rename_noreplace"]
+__all__ = ["bare_renameat2", "rename_noreplace"]
+
+#: source folder, name, target folder, name: 0, or an errno
+Renameat2 = Callable[[int, bytes, int, bytes], int]
 
 _RENAME_NOREPLACE = 1
 #: of the kernel's unistd.h; all architectures but the old ones use the generic table's number
@@ -40,17 +43,21 @@ def rename_noreplace(source_fd: int, source: bytes, target_fd: int, target: byte
 
 
 @cache
-def _renameat2() -> Callable[[int, bytes, int, bytes], int]:
-    """The call as a function that gives 0 or an errno."""
+def _renameat2() -> Renameat2:
+    """The library's function, or else the system call."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "renameat2"):
-        call, before = libc.renameat2, tuple[ctypes.c_long, ...]()
-    else:
-        number = _SYSCALLS.get(platform.machine(), _GENERIC_SYSCALL)
-        call, before = libc.syscall, (ctypes.c_long(number),)
+    return _called(libc.renameat2) if hasattr(libc, "renameat2") else bare_renameat2()
 
+
+def bare_renameat2() -> Renameat2:
+    """The system call itself, by its number."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return _called(libc.syscall, ctypes.c_long(_SYSCALLS.get(platform.machine(), _GENERIC_SYSCALL)))
+
+
+def _called(function: Callable[..., int], *before: ctypes.c_long) -> Renameat2:
     def renameat2(source_fd: int, source: bytes, target_fd: int, target: bytes) -> int:
-        failed = call(*before, source_fd, source, target_fd, target, ctypes.c_uint(_RENAME_NOREPLACE))
+        failed = function(*before, source_fd, source, target_fd, target, ctypes.c_uint(_RENAME_NOREPLACE))
         return ctypes.get_errno() if failed else 0
 
     return renameat2

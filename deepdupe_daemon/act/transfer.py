@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from deepdupe_daemon.act.copying import copy_file
-from deepdupe_daemon.act.descriptors import make_folder, sync
+from deepdupe_daemon.act.descriptors import file_at, make_folder, sync
 from deepdupe_daemon.act.free_name import give_back
 from deepdupe_daemon.act.held import HeldFile, is_at
 from deepdupe_daemon.act.metadata import Metadata
@@ -164,6 +164,7 @@ class Transfer:
     @staticmethod
     def _check(leg: Leg) -> None:
         with explained(leg.file.path):
+            file_at(leg.file.name, leg.file.folder_fd)  # gone is another refusal than changed
             if not leg.file.leads_here() or not leg.file.unchanged():
                 raise _changed(leg)
 

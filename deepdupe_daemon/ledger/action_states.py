@@ -89,7 +89,7 @@ class ActionStates(Actions, Verdicts, Restorations):
         """The files are on their way back to `targets`. From here on they are nobody's duplicates: the marks stand
         before the first file is seen again. Repeatable with other targets."""
         with self._db.writing():
-            self._enter(action_id, ActionState.RESTORING, "told_at_ns = NULL")
+            self._enter(action_id, ActionState.RESTORING)
             row = self._known(action_id)
             for position, (member, target) in enumerate(zip(row.intent.files, targets, strict=True)):
                 self._db.run(
@@ -107,7 +107,7 @@ class ActionStates(Actions, Verdicts, Restorations):
     def mark_restored(self, action_id: int, inodes: Mapping[bytes, int]) -> ActionRow:
         """Every file is back; `inodes` by target tells under which inode, so that it is known after a rename too."""
         with self._db.writing():
-            self._enter(action_id, ActionState.RESTORED)
+            self._enter(action_id, ActionState.RESTORED, "told_at_ns = NULL")
             for target, ino in inodes.items():
                 self._db.run(
                     "UPDATE action_files SET target_ino = ? WHERE action_id = ? AND target = ?",
@@ -123,7 +123,7 @@ class ActionStates(Actions, Verdicts, Restorations):
     def keep_quarantined(self, action_id: int) -> ActionRow:
         """A restoration came to nothing: the files rest in quarantine, and its marks are taken back."""
         with self._db.writing():
-            self._enter(action_id, ActionState.QUARANTINED, "told_at_ns = coalesce(told_at_ns, ?1)")
+            self._enter(action_id, ActionState.QUARANTINED)
             self._db.run("UPDATE action_files SET target = NULL WHERE action_id = ?", (action_id,))
             row = self._known(action_id)
             self._db.run("DELETE FROM not_duplicates WHERE source = ?", (_source(row),))
