@@ -49,9 +49,9 @@ def quarantine_failed_record(row: VerdictRow, error: DeepDupeError, *, again: bo
 
 def restored_record(row: ActionRow, files: tuple[tuple[bytes, bytes], ...], notes: tuple[str, ...]) -> Record:
     """That the files of an action are back. `files`: (original path, where it is now)."""
-    moved = [f"{display_path(was)} as {display_path(now)}" for was, now in files if was != now]
-    remarks = [*(f"restored {one}" for one in moved), *notes]
-    text = f"restored {row.label}: {_named(row)}" + (f" ({'; '.join(remarks)})" if remarks else "")
+    renamed = [f"{display_path(was)} is {display_path(now)} now" for was, now in files if was != now]
+    remarks = "; ".join([*renamed, *notes])
+    text = f"restored {row.label}: {_named(row)}" + (f" ({remarks})" if remarks else "")
     fields = _fields(row, "restored")
     if files:
         fields["PATH"] = files[0][1]

@@ -11,6 +11,12 @@ from deepdupe_daemon.cli.config_commands import config_check, config_sample, con
 from deepdupe_daemon.cli.duplicates import duplicates
 from deepdupe_daemon.cli.mark import not_duplicate
 from deepdupe_daemon.cli.models_commands import models_fetch, models_list, models_verify
+from deepdupe_daemon.cli.quarantine_add import quarantine_add
+from deepdupe_daemon.cli.quarantine_list import quarantine_list
+from deepdupe_daemon.cli.quarantine_purge import quarantine_purge
+from deepdupe_daemon.cli.quarantine_restore import quarantine_restore
+from deepdupe_daemon.cli.quarantine_resume import quarantine_resume
+from deepdupe_daemon.cli.quarantine_verify import quarantine_verify
 from deepdupe_daemon.cli.reindex import reindex
 from deepdupe_daemon.cli.reload import reload
 from deepdupe_daemon.cli.rescan import rescan
@@ -42,6 +48,14 @@ def build_app() -> typer.Typer:
     models.command("fetch")(models_fetch)
     models.command("verify")(models_verify)
     app.add_typer(models, name="models")
+    quarantine = _group("What was moved out of the way: list it, bring it back, delete it.")
+    quarantine.command("list")(quarantine_list)
+    quarantine.command("restore")(quarantine_restore)
+    quarantine.command("add")(quarantine_add)
+    quarantine.command("verify")(quarantine_verify)
+    quarantine.command("purge")(quarantine_purge)
+    quarantine.command("resume")(quarantine_resume)
+    app.add_typer(quarantine, name="quarantine")
     mark = _group("Remember what you know better.")
     mark.command("not-duplicate")(not_duplicate)
     app.add_typer(mark, name="mark")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from deepdupe_daemon.cli.moment import since_ns
 from deepdupe_daemon.cli.options import AsJson, ConfigFile, StateDir
 from deepdupe_daemon.cli.shell import Shell
+from deepdupe_daemon.cli.verdict_classes import verdict_classes
 from deepdupe_daemon.cli.verdict_text import verdict_json, verdict_line
 from deepdupe_daemon.cli.whereabouts import find_config
-from deepdupe_daemon.errors import ConfigError
-
-if TYPE_CHECKING:
-    from deepdupe_daemon.model import VerdictClass
 
 __all__ = ["duplicates"]
 
@@ -46,7 +43,7 @@ def duplicates(
     from deepdupe_daemon.ledger import Ledger
 
     shell: Shell = ctx.obj
-    wanted = _classes(classes or [])
+    wanted = verdict_classes(classes or [])
     found = find_config(config, state_dir, shell.environ)
     told = wanted or (None if everything else found.alerts.classes)
     since_given = None if since is None else since_ns(since, now_ns=shell.clock.now_ns())
@@ -57,13 +54,3 @@ def duplicates(
                 shell.json(verdict_json(row))
             else:
                 shell.line(verdict_line(row))
-
-
-def _classes(names: list[str]) -> tuple[VerdictClass, ...]:
-    from deepdupe_daemon.model import VerdictClass
-
-    known = [str(each) for each in VerdictClass]
-    strange = [name for name in names if name not in known]
-    if strange:
-        raise ConfigError(f"found {strange[0]!r}; allowed: {', '.join(known)}", where="--class")
-    return tuple(VerdictClass(name) for name in names)

@@ -32,7 +32,7 @@ def duration_text(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def since_ns(text: str, *, now_ns: int) -> int:
+def since_ns(text: str, *, now_ns: int, where: str = "--since") -> int:
     """The moment that `2h`, `3d`, `2026-03-01` or `2026-03-01T14:00` names, local time unless it says otherwise.
 
     Nanoseconds since the epoch. Raises ConfigError for anything else.
@@ -43,4 +43,4 @@ def since_ns(text: str, *, now_ns: int) -> int:
             return now_ns - int(timedelta(**{_UNITS[ago[2]]: float(ago[1])}).total_seconds() * 1e9)
         return int(datetime.fromisoformat(text.strip()).astimezone().timestamp() * 1e9)
     except (ValueError, OverflowError):
-        raise ConfigError(f"found {text!r}; allowed: 90s, 30m, 2h, 3d, 1w, or a date", where="--since") from None
+        raise ConfigError(f"found {text!r}; allowed: 90s, 30m, 2h, 3d, 1w, or a date", where=where) from None

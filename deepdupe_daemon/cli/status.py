@@ -53,6 +53,7 @@ def _at_rest(config: Config, shell: Shell) -> dict[str, Any]:
     """What the ledger says, whether or not a daemon runs."""
     from deepdupe_daemon.ledger import Ledger
     from deepdupe_daemon.model import display_path
+    from deepdupe_daemon.service import quarantine_numbers
 
     with Ledger.open(config.state_dir, shell.clock, readonly=True) as ledger:
         lag = ledger.unstored_counts()
@@ -63,6 +64,7 @@ def _at_rest(config: Config, shell: Shell) -> dict[str, Any]:
             "files": {str(state): count for state, count in ledger.counts().items()},
             "images": len(ledger.living_images()),
             "duplicates": sum(1 for _ in ledger.duplicates(classes=config.alerts.classes)),
+            "quarantine": quarantine_numbers(ledger),
             "chroma_behind": {space.name: lag.get(space.name, 0) for space in ledger.spaces()},
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deepdupe_daemon.cli.moment import duration_text
+from deepdupe_daemon.cli.moment import duration_text, local_moment
 
 __all__ = ["status_lines"]
 
@@ -31,10 +31,25 @@ def status_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield _row("files", ", ".join(counts))
     yield _row("images", f"{report['images']:,} different ones")
     yield _row("duplicates", f"{report['duplicates']:,}")
+    yield from _quarantine(report["quarantine"])
     for space, behind in report["chroma_behind"].items():
         yield _row("space", f"{space}, {f'Chroma is {behind:,} rows behind' if behind else 'all of it in Chroma'}")
     if report["running"]:
         yield from _trouble(report)
+
+
+def _quarantine(quarantine: Mapping[str, Any]) -> Iterator[str]:
+    """Nothing where nothing ever was quarantined, nor is to be."""
+    resting, waiting, breaker = (
+        quarantine["actions"].get("quarantined", 0),
+        quarantine["waiting"],
+        quarantine["breaker"],
+    )
+    if quarantine["actions"] or waiting:
+        yield _row("quarantine", f"{resting:,} there" + (f", {waiting:,} to be moved" if waiting else ""))
+    if breaker is not None:
+        yield _row("stopped", f"quarantining, {local_moment(breaker['opened_at_ns'])}: {breaker['reason']}")
+        yield _row("", "`deepdupe-daemon quarantine resume` lets it go on")
 
 
 def _trouble(report: Mapping[str, Any]) -> Iterator[str]:

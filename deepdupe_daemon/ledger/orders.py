@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from deepdupe_daemon.ledger.action_rows import ActionState
 from deepdupe_daemon.ledger.connection import Opened
 
 __all__ = ["Order", "OrderState", "Orders"]
@@ -122,6 +123,11 @@ class Orders(Opened):
     def open_orders(self) -> int:
         """How many orders wait to be carried out."""
         return int(self._db.rows(f"SELECT count(*) FROM orders WHERE {_OPEN}")[0][0])
+
+    def action_counts(self) -> dict[ActionState, int]:
+        """How many actions are in each state that any is in."""
+        rows = self._db.rows("SELECT state, count(*) FROM actions GROUP BY state")
+        return {ActionState(state): count for state, count in rows}
 
     def quarantined_since(self, since_ns: int, root: bytes | None = None) -> int:
         """How many orders that no person gave were carried out since; in one root, or in all."""

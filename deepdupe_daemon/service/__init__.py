@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from deepdupe_daemon.service.control_client import ControlClient, socket_path
     from deepdupe_daemon.service.offline_check import check_offline
     from deepdupe_daemon.service.progress import Progress
+    from deepdupe_daemon.service.quarantine_desk import QuarantineDesk, open_quarantine_desk
+    from deepdupe_daemon.service.quarantine_status import quarantine_numbers
     from deepdupe_daemon.service.reindexing import ReindexResult, drop_old_spaces, reindex
     from deepdupe_daemon.service.running import ScanResult, run_daemon, run_scan
 
@@ -25,10 +27,13 @@ _HOMES = {
     "CheckResult": "checking",
     "ControlClient": "control_client",
     "Progress": "progress",
+    "QuarantineDesk": "quarantine_desk",
     "ReindexResult": "reindexing",
     "ScanResult": "running",
     "check_offline": "offline_check",
     "drop_old_spaces": "reindexing",
+    "open_quarantine_desk": "quarantine_desk",
+    "quarantine_numbers": "quarantine_status",
     "reindex": "reindexing",
     "run_daemon": "running",
     "run_scan": "running",
@@ -40,10 +45,13 @@ __all__ = [
     "CheckResult",
     "ControlClient",
     "Progress",
+    "QuarantineDesk",
     "ReindexResult",
     "ScanResult",
     "check_offline",
     "drop_old_spaces",
+    "open_quarantine_desk",
+    "quarantine_numbers",
     "reindex",
     "run_daemon",
     "run_scan",

@@ -55,7 +55,7 @@ class Alerter:
             while True:
                 self._wake.clear()
                 stopping = self._stopping
-                self._tell(ledger)
+                self.tell(ledger)
                 if stopping:
                     return
                 self.pulse.rest()
@@ -97,7 +97,8 @@ class Alerter:
             for earlier in ledger.verdicts_for(row.verdict.duplicate.path)
         )
 
-    def _tell(self, ledger: Ledger) -> None:
+    def tell(self, ledger: Ledger) -> None:
+        """Everything that can be told now."""
         while rows := ledger.unalerted(BATCH):
             ordered = self._order(ledger, rows)
             told = [row for row in rows if row.verdict_id not in ordered]

@@ -56,7 +56,7 @@ class ControlClient:
         if answer is None:
             raise ControlError("the daemon hung up before it answered", where=str(self._path))
         if not answer.get("ok"):
-            raise ControlError(str(answer.get("error", "refused")), hint=answer.get("hint"))
+            raise ControlError(str(answer.get("error", "refused")), where=answer.get("where"), hint=answer.get("hint"))
         return answer
 
     def _connect(self) -> socket.socket:

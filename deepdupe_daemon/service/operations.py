@@ -14,6 +14,8 @@ from deepdupe_daemon.service.control import Operation
 from deepdupe_daemon.service.gauge import Gauge
 from deepdupe_daemon.service.pipeline import Pipeline
 from deepdupe_daemon.service.protocol import decode_path
+from deepdupe_daemon.service.quarantine_desk import desk_operations
+from deepdupe_daemon.service.quarantine_status import quarantine_numbers
 from deepdupe_daemon.service.reloading import Reload
 
 __all__ = ["operations"]
@@ -47,6 +49,7 @@ def operations(pipeline: Pipeline, gauge: Gauge, reload: Callable[[], Future[Rel
             "spare_spaces": _plain(pipeline.desk.ask(lambda ledger: ledger.spare_spaces())),
             "chroma": _plain(pipeline.store.status()),
             "alerts": pipeline.alerter.told,
+            "quarantine": pipeline.desk.ask(quarantine_numbers),
         }
 
     def check(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +76,8 @@ def operations(pipeline: Pipeline, gauge: Gauge, reload: Callable[[], Future[Rel
             raise ControlError("the daemon is busy or stopping", hint="its journal says how the reload went") from late
         return {"changed": list(done.changed), "needs_restart": list(done.needs_restart), "text": done.text}
 
-    return {"status": status, "check": check, "rescan": rescan, "reload": reread}
+    asked = {"status": status, "check": check, "rescan": rescan, "reload": reread}
+    return {**asked, **desk_operations(pipeline.carrying.ask)}
 
 
 def _plain(value: object) -> Any:

@@ -1,8 +1,8 @@
 """The rooms, wired: the one place where they meet.
 
 Threads and what each owns: intake (settling, walks), feeder (the window of files in flight), one per decoding worker,
-forward (models and devices), judging (the exact index), alerting, Chroma's writer, control. Each has its own connection
-to the ledger; what passes between them is frozen.
+forward (models and devices), judging (the exact index), alerting, carrying (the quarantine), Chroma's writer, control.
+Each has its own connection to the ledger; what passes between them is frozen.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from deepdupe_daemon.judge import JudgePolicy
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import F32Array, FileKey, SpaceKey, VerdictClass
 from deepdupe_daemon.service.alerter import Alerter
+from deepdupe_daemon.service.carrying import Carrying
 from deepdupe_daemon.service.claims import Claims, Follower
 from deepdupe_daemon.service.desk import LedgerDesk
 from deepdupe_daemon.service.examiner import Examiner
@@ -30,6 +31,7 @@ from deepdupe_daemon.service.live_check import LiveCheck
 from deepdupe_daemon.service.membership import Membership
 from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.service.sinks import Sink
+from deepdupe_daemon.service.switches import Switches
 from deepdupe_daemon.service.threads import OnFatal, start_thread
 from deepdupe_daemon.vision import DecoderPool, ForwardThread, Job
 
@@ -69,7 +71,23 @@ class Pipeline:
         self.desk = LedgerDesk(self.open_ledger, "ledger-desk")
         self._claims_desk = LedgerDesk(self.open_ledger, "ledger-claims")
         self.claims = Claims(self._is_known, self._known)
-        self.alerter = Alerter(open_ledger=self.open_ledger, emit=sink.emit, classes=_told_classes(config), clock=clock)
+        self.switches = Switches(config.roots, clock, acting=watch)  # a scan looks, and moves nothing
+        self.alerter = Alerter(
+            open_ledger=self.open_ledger,
+            emit=sink.emit,
+            classes=_told_classes(config),
+            clock=clock,
+            wants=self.switches.wants,
+            on_orders=lambda: self.carrying.poke(),
+        )
+        self.carrying = Carrying(
+            config,
+            open_ledger=self.open_ledger,
+            emit=sink.emit,
+            clock=clock,
+            on_settled=self.alerter.poke,
+            away=lambda: self.intake.status().offline,
+        )
         self.store = CollectionWriter(config.state_dir, config.chroma, self.open_ledger, clock, self._notice)
         self._watch = watch
         self.intake = self._intake(config)
@@ -84,6 +102,7 @@ class Pipeline:
         self.pool: DecoderPool | None = None
         self._feeder: Feeder | None = None
         self._judging: threading.Thread | None = None
+        self._carrying: threading.Thread | None = None
         self._retune: Callable[[Config], None] = lambda _config: None
         self._threads: list[threading.Thread] = []
 
@@ -93,12 +112,20 @@ class Pipeline:
             raise RuntimeError("the pipeline feeds once its models are resident")
         return self._feeder
 
+    @property
+    def ready(self) -> bool:
+        """Whether arrivals are judged and acted on from now on, and nothing that a stop cut off is left as it was."""
+        return self.judging_ready.is_set() and self.carrying.recovered.is_set() and self.intake.status().armed
+
     def open_ledger(self) -> Ledger:
         return Ledger.open(self.config.state_dir, self.clock)
 
     def start(self) -> None:
-        """Watching and walking begin at once, and the models load meanwhile; `go` follows once they are resident."""
+        """What a stop cut off is put right, watching and walking begin at once, and the models load meanwhile; `go`
+        follows once they are resident."""
         (self.config.state_dir / "canary").mkdir(mode=0o700, exist_ok=True)
+        self.desk.ask(self.switches.note)
+        self._carrying = start_thread("carrying", self.carrying.run, self._on_fatal)
         self.intake.start()
         self.forward.start()
 
@@ -140,6 +167,9 @@ class Pipeline:
         before, self.config = self.config, config
         self.models.retune(config)
         self.alerter.tell_of(_told_classes(config))
+        self.switches.take(config.roots)
+        self.desk.ask(self.switches.note)
+        self.carrying.take(config)
         self.inbox.put(Question(lambda: self._retune(config)))
         if (before.roots, before.intake) != (config.roots, config.intake):
             self.intake.stop(_INTAKE_SWAP_S)
@@ -180,6 +210,9 @@ class Pipeline:
         self.forward.stop(self._left(deadline_s))
         if self._judging is not None:
             self._judging.join(self._left(deadline_s))
+        self.carrying.stop()
+        if self._carrying is not None:
+            self._carrying.join(self._left(deadline_s))
         self.alerter.stop()
         self.store.stop(self._left(deadline_s))
         for thread in self._threads:
@@ -265,10 +298,19 @@ class Pipeline:
         return self._claims_desk.ask(lambda ledger: ledger.has_vectors(digest, names))
 
     def tidy(self) -> None:
-        """Judge again whose keeper is gone. Called by the supervising thread every few seconds; cheap when idle."""
+        """Judge again whose keeper is gone; note which roots were walked whole since they were switched to quarantine.
+        Called by the supervising thread every few seconds; cheap when idle."""
+        self._note_walked()
         if self._changed.is_set() and self.judging_ready.is_set():
             self._changed.clear()
             self.inbox.put(Question(self._judge_orphans_again))
+
+    def _note_walked(self) -> None:
+        if not self.switches.any:
+            return
+        status = self.intake.status()
+        if status.first_walk_done and not status.walking and not status.settling:
+            self.desk.ask(lambda ledger: self.switches.note_walked(ledger, status.offline))
 
     def _judge_orphans_again(self) -> int:
         return self._judging_ledger.judge_orphans_again()

@@ -11,7 +11,7 @@ from deepdupe_daemon.config import Config, ModelConfig
 __all__ = ["Reload", "plan_reload"]
 
 #: sections that a running service takes over; whatever stands neither here nor below needs a restart
-LIVE = ("roots", "judge", "match", "log_level")
+LIVE = ("roots", "judge", "match", "quarantine", "log_level")
 #: keys of other sections that it takes over
 LIVE_KEYS = {
     "alerts": ("classes",),

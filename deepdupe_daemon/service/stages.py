@@ -13,6 +13,8 @@ __all__ = ["vitals_of"]
 _INTAKE_PATIENCE_S = 210.0
 #: Chroma bounds its own calls, the longest of which is opening a large store (30 minutes)
 _STORE_PATIENCE_S = 2400.0
+#: a round of orders with files of max_file_bytes that are copied to another disk at 10 MB/s
+_CARRYING_PATIENCE_S = 3600.0
 #: beyond the time that one file may take, twice, because a worker that dies of it is replaced once
 _DECODE_SLACK_S = 30.0
 
@@ -30,6 +32,8 @@ def vitals_of(pipeline: Pipeline, patience_s: float) -> Iterator[Vital]:
         progress=(store.state, store.lag_rows, store.set_aside),
         patience_s=max(patience_s, _STORE_PATIENCE_S),
     )
+    carrying = pipeline.carrying.pulse
+    yield Vital("carrying", "carrying", not carrying.resting, carrying.beats, max(patience_s, _CARRYING_PATIENCE_S))
     alerting = pipeline.alerter.pulse
     yield Vital("alerting", "alerting", not alerting.resting, alerting.beats, patience_s)
     decoder = pipeline.pool.status() if pipeline.pool is not None else None

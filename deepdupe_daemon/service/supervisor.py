@@ -176,7 +176,7 @@ class Supervisor:
         while not self._over():
             progress = gauge.read()
             self._on_progress(progress)
-            if not ready and pipeline.judging_ready.is_set() and pipeline.intake.status().armed:
+            if not ready and pipeline.ready:
                 ready = True
                 self._notifier.ready(progress.text)
                 pipeline.report(Kind.READY, f"ready: {progress.text}")

@@ -15,25 +15,27 @@ __all__ = ["Switches"]
 
 
 class Switches:
-    """The configured roots and their switches, which rest in the ledger. Stateless but for the roots: any thread may
-    call it with its own connection.
+    """The configured roots and their switches, which rest in the ledger. Any thread may call it with its own
+    connection: of its own it has only the roots, which are replaced as a whole.
     """
 
-    def __init__(self, roots: Sequence[RootConfig], clock: Clock) -> None:
-        self._roots = {root.path_bytes: root for root in roots}
+    def __init__(self, roots: Sequence[RootConfig], clock: Clock, *, acting: bool = True) -> None:
+        """`acting`: False where nothing is to be acted on, whatever the roots say."""
+        self._acting = acting
         self._clock = clock
+        self.take(roots)
+
+    def take(self, roots: Sequence[RootConfig]) -> None:
+        """From now on these are the roots; `note` follows."""
+        self._roots = {root.path_bytes: root for root in roots if self._acting}
 
     @property
     def any(self) -> bool:
         """Whether any root is quarantined from."""
         return any(root.action == "quarantine" for root in self._roots.values())
 
-    def root(self, path: bytes) -> RootConfig | None:
-        """The configuration of the root at `path`."""
-        return self._roots.get(path)
-
     def note(self, ledger: Ledger) -> None:
-        """At start: roots that are quarantined from now on get their moment, those that no longer are lose it."""
+        """Roots that are quarantined from now on get their moment, those that no longer are lose it."""
         for path, root in self._roots.items():
             known = _read(ledger, path)
             if root.action == "quarantine" and known is None:
