@@ -51,8 +51,8 @@ format: .set-up ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 .PHONY: evaluate
-evaluate: .set-up ## the labelled pairs of ../shared/data or DEEPDUPE_TEST_DATA, judged: prints the table
-	@$(BIN)/python -m tests.evaluation.pairs $${DEEPDUPE_TEST_DATA:-../shared/data}
+evaluate: .set-up ## how well pairs of ../shared/data or DEEPDUPE_TEST_DATA are judged, as a table; SCALE=full takes hours
+	@$(BIN)/python -m tests.evaluation $(if $(SCALE),--scale $(SCALE))
 
 .PHONY: bench
 bench: .set-up ## the benchmarks: they print figures and assert nothing about time

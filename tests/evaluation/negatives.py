@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
-import pdqhash
 
-from tests.evaluation.sources import Source, decoded, photo_sources
+from tests.evaluation.sources import Source, Workshop, photo_sources
 
-__all__ = ["Negative", "hard_negatives", "pdq_bits", "pdq_distance"]
+__all__ = ["Negative", "hard_negatives"]
 
 _THUMB_PX = 16
 _POPCOUNT = np.array([value.bit_count() for value in range(256)], np.uint8)
@@ -27,20 +27,7 @@ class Negative:
     pdq: int
 
 
-def pdq_bits(picture: np.ndarray) -> tuple[np.ndarray, int]:
-    """(8, 32) uint8: PDQ of the eight dihedral variants, upright first; and its quality."""
-    variants, quality = pdqhash.compute_dihedral(np.ascontiguousarray(picture))
-    return np.stack([np.packbits(np.asarray(bits, np.uint8)) for bits in variants]), int(quality)
-
-
-def pdq_distance(a: np.ndarray, b: np.ndarray) -> int:
-    """The smallest Hamming distance between b, as it stands, and the variants of a."""
-    return int(_POPCOUNT[a ^ b[:1]].sum(axis=1).min())
-
-
 def _thumb(picture: np.ndarray) -> np.ndarray:
-    import cv2
-
     small = cv2.resize(picture, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     flat = (small - small.mean(axis=(0, 1))).ravel()
     return flat / (np.linalg.norm(flat) + 1e-6)
@@ -49,9 +36,10 @@ def _thumb(picture: np.ndarray) -> np.ndarray:
 def hard_negatives(folder: Path, count: int, *, neighbours: int = 24) -> list[Negative]:
     """The `count` nearest pairs of distinct photos, nearest first; labelled pairs are left out. Deterministic."""
     sources = photo_sources(folder)
-    pictures = [decoded(folder / source.name, 256) for source in sources]
-    hashes = [pdq_bits(picture)[0] for picture in pictures]
-    thumbs = np.stack([_thumb(picture) for picture in pictures])
+    workshop = Workshop()
+    sights = [workshop.sight((folder / source.name).read_bytes()) for source in sources]
+    hashes = [np.frombuffer(b"".join(sight.variants), np.uint8).reshape(-1, 32) for sight in sights]
+    thumbs = np.stack([_thumb(sight.pixels) for sight in sights])
     upright = np.stack([bits[0] for bits in hashes])
     labelled = {frozenset((pair["a"], pair["b"])) for pair in json.loads((folder / "pairs.json").read_text())}
     best: dict[tuple[int, int], tuple[int, int]] = {}

@@ -1,4 +1,4 @@
-"""The labelled pairs, judged as the service judges them: `python -m tests.evaluation.pairs` prints the table.
+"""The labelled pairs, judged as the service judges them.
 
 A pair is proposed by PDQ in its eight orientations (the weight-free default; no other space is asked), then proven by
 the digests and the pixel-level verifier, in the decoding workers.
@@ -7,9 +7,7 @@ the digests and the pixel-level verifier, in the decoding workers.
 from __future__ import annotations
 
 import json
-import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from deepdupe_daemon.service.checking import file_key
 from deepdupe_daemon.service.proofs import Pair, Picture, Proofs
 from deepdupe_daemon.vision import PDQ_INPUT, PDQ_SPACE, DecoderPool
 
-__all__ = ["JudgedPair", "judge_pairs", "main", "table"]
+__all__ = ["JudgedPair", "judge_pairs"]
 
 #: what people call a duplicate found: a proof, or an edit that is named
 FOUND = frozenset({*(each for each in VerdictClass if each.proven), VerdictClass.EDITED})
@@ -107,33 +105,3 @@ def _pair(a: Sighting, b: Sighting, policy: JudgePolicy) -> Pair:
         facts_b=b.facts,
     )
     return Pair(Picture(None, a.digest, a.key.path), Picture(None, b.digest, b.key.path), evidence)
-
-
-def table(judged: list[JudgedPair]) -> Iterator[str]:
-    """One line a label: how many, what they were called, the share found and the automatic ones."""
-    by_label: dict[str, list[JudgedPair]] = defaultdict(list)
-    for pair in judged:
-        by_label[pair.expect].append(pair)
-    columns = [*(str(each) for each in VerdictClass), "-"]
-    yield f"{'label':<10} {'pairs':>5}  " + "  ".join(f"{column:>16}" for column in columns) + "   found  automatic"
-    for label, pairs in sorted(by_label.items()):
-        counts = Counter(str(pair.verdict_class or "-") for pair in pairs)
-        found = sum(pair.found for pair in pairs) / len(pairs)
-        automatic = sum(pair.automatic for pair in pairs)
-        cells = "  ".join(f"{counts[column]:>16}" for column in columns)
-        yield f"{label:<10} {len(pairs):>5}  {cells}  {100 * found:5.1f} %  {automatic:>9}"
-
-
-def main(data: Path) -> None:
-    judged = judge_pairs(data)
-    for line in table(judged):
-        print(line)
-    for pair in judged:
-        wrong = pair.automatic if pair.expect in ("similar", "distinct", "variant") else not pair.found
-        if wrong and pair.expect in ("exact", "pixel", "dup", "similar", "distinct", "variant"):
-            reason = pair.comparison.reason if pair.comparison is not None else pair.ruling.reason
-            print(f"{pair.expect}: {pair.verdict_class}: {pair.a} | {pair.b} | {pair.operation} | {reason}")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[3] / "shared" / "data")

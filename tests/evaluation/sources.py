@@ -6,20 +6,27 @@ Half of them, by a hash of the name, are held out: constants were set on the oth
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import warnings
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from deepdupe_daemon.model import U8Array
+from deepdupe_daemon.judge import PICTURE_SIDE_PX
+from deepdupe_daemon.model import ImageFacts, InputSpec, PdqHash, U8Array
+from deepdupe_daemon.vision.decode.colour import Profiles
+from deepdupe_daemon.vision.decode.digest import pixel_digest
+from deepdupe_daemon.vision.decode.opening import load_decoders
+from deepdupe_daemon.vision.decode.picture import decode_picture
+from deepdupe_daemon.vision.decode.sight import Decoder
+from deepdupe_daemon.vision.decode.source import Source as FileSource
 from tests.evaluation.documents import DOCUMENTS, document_pair
 
-__all__ = ["Source", "data_folder", "decoded", "document_sources", "drawn", "photo_sources", "upright"]
+__all__ = ["Sight", "Source", "Workshop", "data_folder", "document_sources", "drawn", "photo_sources"]
+
+_MAX_PIXELS = 500_000_000
 
 #: photos of the ladders start at most this large: encoding a 12 MP AVIF a hundred times proves nothing more
 _SOURCE_SIDE_PX = 2048
@@ -43,52 +50,58 @@ class Source:
 
 def data_folder() -> Path | None:
     """The evaluation images, or None where there are none."""
-    import os
-
     named = os.environ.get("DEEPDUPE_TEST_DATA")
     folder = Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
     return folder if folder.is_dir() else None
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """`image` as a person sees it: orientation applied, alpha on white, RGB."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        page = Image.new("RGBA", image.size, "white")
-        page.alpha_composite(image)
-        image = page
-    elif image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        values = np.asarray(image, np.float64)
-        top = 255.0 if values.max() <= 255 and values.max() > 1 else max(float(values.max()), 1e-9)
-        image = Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
-    return image.convert("RGB")
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the workers would make of a file."""
+
+    pixels: U8Array  # upright, longer side PICTURE_SIDE_PX at most
+    facts: ImageFacts
+    pdq: PdqHash
+    variants: tuple[bytes, ...]
+    digest: bytes
 
 
-def decoded(data: bytes | Path, side_px: int) -> U8Array:
-    """The upright pixels of a file, longer side at most `side_px`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
-        image.draft("RGB", (side_px, side_px))
-        image = upright(image)
-    if max(image.size) > side_px:
-        scale = side_px / max(image.size)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(size, Image.Resampling.BOX if min(size) < 4 else Image.Resampling.BICUBIC)
-    return np.asarray(image)
+class Workshop:
+    """Decodes as the workers do, in this process. Not for threads."""
+
+    def __init__(self) -> None:
+        load_decoders()
+        self._profiles = Profiles()
+        self._decoder = Decoder([InputSpec(kind="pdq", side_px=16)], self._profiles, max_pixels=_MAX_PIXELS)
+
+    def picture(self, data: bytes, side_px: int = PICTURE_SIDE_PX) -> U8Array:
+        """The upright pixels. Raises Refusal."""
+        return decode_picture(_source(data), self._profiles, side_px=side_px, max_pixels=_MAX_PIXELS).pixels
+
+    def sight(self, data: bytes) -> Sight:
+        """Everything of one file. Raises Refusal."""
+        source = _source(data)
+        seen = self._decoder.see(source)
+        picture = decode_picture(source, self._profiles, side_px=PICTURE_SIDE_PX, max_pixels=_MAX_PIXELS)
+        return Sight(picture.pixels, seen.facts, seen.pdq, seen.variants, source.digest)
+
+    def pixel_digest(self, data: bytes) -> bytes:
+        """The digest of the upright full-size pixels. Raises Refusal."""
+        return pixel_digest(_source(data), self._profiles, _MAX_PIXELS)
 
 
-def drawn(source: Source, folder: Path | None) -> Image.Image:
+def _source(data: bytes) -> FileSource:
+    return FileSource(-1, len(data), hashlib.sha256(data).digest(), data[:4096], data)
+
+
+def drawn(source: Source, folder: Path | None, workshop: Workshop) -> Image.Image:
     """The picture itself."""
     if source.name.startswith("drawn:"):
         _, kind, seed = source.name.split(":")
         return document_pair(kind, int(seed))[0]
     if folder is None:
         raise FileNotFoundError(source.name)
-    return Image.fromarray(decoded(folder / source.name, _SOURCE_SIDE_PX))
+    return Image.fromarray(workshop.picture((folder / source.name).read_bytes(), _SOURCE_SIDE_PX))
 
 
 #: sets of distinct photos; within `caltech101` only those that are in no labelled pair

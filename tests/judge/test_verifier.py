@@ -158,7 +158,7 @@ def test_a_border_a_tilt_and_a_caption_are_edits_and_named() -> None:
 
 def test_two_crops_that_only_overlap_are_no_edits_of_each_other() -> None:
     picture = scene(12, 800, 600)
-    left, right = np.ascontiguousarray(picture[:, :480]), np.ascontiguousarray(picture[:, 320:])
+    left, right = np.ascontiguousarray(picture[:, :580]), np.ascontiguousarray(picture[:, 220:])
     assert _relation(left, right) is Relation.SERIES
 
 

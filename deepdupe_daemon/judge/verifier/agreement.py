@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from deepdupe_daemon.judge.verifier.affine import Affine
-from deepdupe_daemon.judge.verifier.align import luma, warped
+from deepdupe_daemon.judge.verifier.align import warped
 from deepdupe_daemon.judge.verifier.tiles import TileMap, tile_map
 from deepdupe_daemon.judge.verifier.tone import predicted
 from deepdupe_daemon.model import F32Array, U8Array
@@ -17,7 +17,9 @@ __all__ = ["Agreement", "agreement", "relit"]
 
 #: Limits in units of the expected residual, set on the half of the sources that is not held out; see tests/evaluation.
 WORST_TILE = 6.5
-WORST_TILE_COLOUR = 3.0
+WORST_TILE_COLOUR = 4.0
+#: of a letter in another colour than its ground, half of the difference is in either: this power joins them
+_JOINED = 1.5
 #: residual per level of edge: compression stays below 0.3, a second exposure of a hand-held burst starts at 0.43
 EDGE_NOISE = 0.36
 #: levels: a second decoder's residual is below 1, JPEG at quality 20 leaves 3
@@ -32,11 +34,10 @@ EXPLAINED_EDITED = 0.7
 #: crops, turns and screenshots of the ladder stay below 0.2, a tripod's optical zoom starts at 0.33
 EDGE_NOISE_PARTS = 0.3
 #: An overlay may cover this share of the picture; of the tiles with edges this much must agree: less where the rest
-#: is a
-#: copy beyond doubt. Products of one series, photographed alike (0.4 to 0.82 confirmed, at most 0.87 explained), are
-#: no copies.
+#: is a copy beyond doubt. Products of one series, photographed alike (0.4 to 0.84 confirmed, at most 0.87 explained),
+#: are no copies.
 MOST_CHANGED = 0.35
-LEAST_CONFIRMED = 0.83
+LEAST_CONFIRMED = 0.9
 LEAST_CONFIRMED_CLOSELY = 0.6
 EXPLAINED_CLOSELY = 0.93
 MIN_TILES_AROUND_OVERLAY = 24
@@ -105,8 +106,7 @@ def agreement(source: U8Array, target: U8Array, affine: Affine) -> Agreement:
     """Compare `source`, seen through `affine`, with `target`, both ways, and give the better one.
 
     Both ways, because what is lost (sharpness, colour, clipped lights) can be predicted from what has it and not the
-    other
-    way round, while a change at one place shows in both.
+    other way round, while a change at one place shows in both.
     """
     size = (target.shape[0], target.shape[1])
     exact = source.shape == target.shape and affine.offset_px(max(size)) < 0.02
@@ -147,14 +147,16 @@ def relit(source: U8Array, target: U8Array) -> U8Array:
 
 
 def _sharpness(picture: U8Array) -> float:
-    y = luma(picture)
-    return float(np.std(y - cv2.GaussianBlur(y, (0, 0), 1.5)) / (np.std(y) + 1))
+    y = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    (_, fine), (_, all_of_it) = (cv2.meanStdDev(plane) for plane in (y - cv2.blur(y, (5, 5)), y))
+    return float(fine[0, 0] / (all_of_it[0, 0] + 1))
 
 
 def _one_way(source: U8Array, target: U8Array, mask: U8Array | None, rim_px: int) -> Agreement:
     prediction = predicted(source, target, mask)
     tiles = tile_map(prediction, target, mask, rim_px)
-    unlike = np.maximum(tiles.unlike / WORST_TILE, tiles.unlike_colour / WORST_TILE_COLOUR)
+    parts = (tiles.unlike / WORST_TILE) ** _JOINED + (tiles.unlike_colour / WORST_TILE_COLOUR) ** _JOINED
+    unlike = np.asarray(parts ** (1 / _JOINED), np.float32)
     return _summary(tiles, unlike, prediction.change, prediction.shift)
 
 

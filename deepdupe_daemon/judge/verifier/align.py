@@ -14,13 +14,15 @@ import numpy as np
 from deepdupe_daemon.judge.verifier.affine import IDENTITY, Affine
 from deepdupe_daemon.model import F32Array, U8Array
 
-__all__ = ["gradients", "luma", "register", "warped"]
+__all__ = ["detail_likeness", "gradients", "luma", "register", "warped"]
 
 #: longer sides of the pyramid: 0.05 px at 512 is 0.1 px at 1,024, which the tile comparison takes for noise
 _LEVELS_PX = (96, 256, 512)
 _MAX_SAMPLES = 8_000
 _STEPS = 8
 _TONE_BINS = 24
+_DETAIL_PX = 128
+_DETAIL_LEVELS = 1.0
 #: the refinement may move a point by this share of the half side at most: the start is nearly right, or wrong
 #: altogether
 _MAX_DRIFT = 0.06
@@ -86,8 +88,30 @@ def register(
         if len(at[0]) < 50:
             break
         toned = _curved(small_source, small_target, found)
+        if start != Affine(*found):  # a page of small print means nothing at 96 px, and leads astray there
+            unmoved = _curved(small_source, small_target, np.array(start.numbers()))
+            if _misfit(unmoved, small_target, at, np.array(start.numbers())) < _misfit(toned, small_target, at, found):
+                found, toned = np.array(start.numbers()), unmoved
         found = _refined(toned, small_target, at, found, np.array(start.numbers()), _ALL if turning else _AXES)
     return Affine(*(float(value) for value in found))
+
+
+def detail_likeness(source: F32Array, target: F32Array, affine: Affine) -> float:
+    """Correlation of what is finer than a sixteenth of two aligned luma planes, at 128 px: near 1 for copies.
+
+    1 as well where either has no such detail: a gradient has nothing that could disagree.
+    """
+    scale = min(1.0, _DETAIL_PX / max(target.shape))
+    size = (max(8, round(target.shape[1] * scale)), max(8, round(target.shape[0] * scale)))
+    shrink = max(1.0, affine.shrink(source.shape, (size[1], size[0])))
+    wide = (max(8, round(source.shape[1] / shrink)), max(8, round(source.shape[0] / shrink)))
+    view = _view(cv2.resize(source, wide, interpolation=cv2.INTER_AREA), np.array(affine.numbers()), size[::-1])
+    planes = [view, cv2.resize(target, size, interpolation=cv2.INTER_AREA)]
+    fine = [(plane - cv2.GaussianBlur(plane, (0, 0), _DETAIL_PX / 32))[3:-3, 3:-3] for plane in planes]
+    norms = [float(np.linalg.norm(plane)) for plane in fine]
+    if min(norms) < _DETAIL_LEVELS * np.sqrt(fine[0].size):
+        return 1.0
+    return float((fine[0] * fine[1]).sum()) / (norms[0] * norms[1])
 
 
 def _small(plane: F32Array, size: tuple[int, int]) -> F32Array:
@@ -134,9 +158,16 @@ def _curved(source: F32Array, target: F32Array, numbers: np.ndarray) -> F32Array
     total = np.bincount(bins, flat, _TONE_BINS)
     overall = float(np.average(deviation, weights=flat))
     mean = (np.bincount(bins, flat * deviation, _TONE_BINS) + overall) / (total + 1)
-    curve = np.maximum.accumulate(np.interp(np.arange(256.0), centres, centres + mean)).astype(np.float32)
+    levels = np.arange(256.0)
+    curve = np.maximum.accumulate(levels + np.interp(levels, centres, mean)).astype(np.float32)
     low = np.clip(source, 0, 254).astype(np.intp)
     return np.asarray(curve[low] + (source - low) * (curve[low + 1] - curve[low]), np.float32)
+
+
+def _misfit(source: F32Array, target: F32Array, at: tuple[np.ndarray, np.ndarray], numbers: np.ndarray) -> float:
+    """Mean residual at the edges, in levels, each counted up to 30."""
+    residual = np.abs(_view(source, numbers, target.shape)[at] - target[at])
+    return float(np.minimum(residual, 30).mean())
 
 
 def _refined(

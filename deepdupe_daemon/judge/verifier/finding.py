@@ -17,6 +17,8 @@ __all__ = ["Finding", "plain_tone", "told"]
 #: a tone further off is no re-encode: 1/3 EV is 15 levels in the mean, 2/3 EV 25
 _TONE_LEVELS = 22.0
 _COLOUR_LEVELS = 7.0
+#: where the tone moved by 40 levels, clipping and what the curve leaves reach 1.2 of the limit without any overlay
+_OVERLAY_RECOLOURED = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def _moved(tile: tuple[float, float, float, float], move: Affine) -> tuple[float
 
 def _changes(agreed: Agreement, found: Finding) -> list[str]:
     words = []
-    if agreed.worst >= 1:
+    if agreed.worst >= (1 if plain_tone(agreed) else _OVERLAY_RECOLOURED):
         words.append(f"overlay {max(1, round(100 * agreed.changed))} %")
     if found.relit or not plain_tone(agreed):
         words.append("recoloured")

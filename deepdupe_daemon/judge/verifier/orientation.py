@@ -8,7 +8,7 @@ import numpy as np
 from deepdupe_daemon.judge.verifier.affine import Affine
 from deepdupe_daemon.model import F32Array, U8Array
 
-__all__ = ["ORIENTATIONS", "likeness", "oriented"]
+__all__ = ["ORIENTATIONS", "likeness", "orientation_affine", "oriented", "small"]
 
 _SIDE_PX = 32
 
@@ -36,9 +36,14 @@ def orientation_affine(orientation: tuple[bool, int]) -> Affine:
     return Affine(linear[0, 0], linear[0, 1], 0.0, linear[1, 0], linear[1, 1], 0.0)
 
 
+def small(picture: U8Array) -> U8Array:
+    """The picture squeezed to 32 x 32."""
+    return np.asarray(cv2.resize(picture, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA))
+
+
 def likeness(a: U8Array, b: U8Array) -> list[float]:
-    """Correlation of the two pictures squeezed to 32 x 32, for each of `ORIENTATIONS` applied to `a`."""
-    thumb_a, thumb_b = _thumb(a), _thumb(b)
+    """Correlation of two squeezed pictures, for each of `ORIENTATIONS` applied to `a`."""
+    thumb_a, thumb_b = _centred(a), _centred(b)
     scale = float(np.linalg.norm(thumb_a) * np.linalg.norm(thumb_b))
     if scale < 1e-6:
         return [0.0] * len(ORIENTATIONS)
@@ -49,7 +54,6 @@ def likeness(a: U8Array, b: U8Array) -> list[float]:
     return found
 
 
-def _thumb(picture: U8Array) -> F32Array:
-    small = cv2.resize(picture, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
-    y = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32)
+def _centred(picture: U8Array) -> F32Array:
+    y = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32)
     return np.asarray(y - y.mean(), np.float32)

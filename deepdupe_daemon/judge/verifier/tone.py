@@ -29,14 +29,16 @@ class Prediction:
     """What the target should look like, were it a copy of the source, and how far from the source that is."""
 
     luma: F32Array  # (height, width)
+    bled: F32Array  # the same where colour was kept at half the resolution: hard edges of pure colours clip in it
     colour: U8Array | None  # (height, width, 3); None where either picture is grey
+    bled_colour: U8Array | None
     change: float  # mean absolute change of luma by the tone, in levels
     shift: float  # mean absolute change of chroma by the tone, in levels
 
 
 def is_grey(picture: U8Array) -> bool:
     """Whether there is no colour anywhere; one tinted object makes a picture coloured."""
-    some = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA).astype(np.float32)
+    some = cv2.blur(picture, (4, 4))[::4, ::4].astype(np.float32)
     y = some @ np.array([0.299, 0.587, 0.114], np.float32)
     colour = np.abs(some[..., 0] - y) + np.abs(some[..., 2] - y)
     return float(np.quantile(colour, 0.998)) < _GREY
@@ -48,8 +50,11 @@ def predicted(source: U8Array, target: U8Array, inside: U8Array | None = None) -
     source_y, target_y = luma(source), luma(target)
     grey_source, grey_target = is_grey(source), is_grey(target)
     grey = grey_source or grey_target
-    at = _samples(source_y, inside)
-    flat = _flatness(source_y, target_y, at)
+    strength = _strength(source_y)
+    at = _samples(strength, source_y, inside)
+    # Weights that are small beside edges, where blur and misplacement would pass for tone.
+    around = cv2.dilate(np.maximum(strength, _strength(target_y)), np.ones((3, 3), np.uint8))
+    flat = 1 / (1 + around.ravel()[at].astype(np.float64) / 30)
     shade = _grey_of(source_y) if grey_source else source
     wanted = _grey_of(target_y) if grey else target
     toned = _toned(shade, wanted, at, flat)
@@ -57,15 +62,30 @@ def predicted(source: U8Array, target: U8Array, inside: U8Array | None = None) -
     if _distance(toned, wanted, at, flat) > 0.9 * _distance(shade, wanted, at, flat):
         toned, toned_y = shade, luma(shade)  # the fit explains nothing: its own error would only add to the noise
     shift = 0.0
+    luma_there = _sharpness_matched(toned_y, target_y, at)
+    halved = None if grey else _half_colour(toned)
     if not grey:
         chroma = [cv2.cvtColor(p[::4, ::4], cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float32) for p in (source, toned)]
         shift = float(np.mean(np.abs(chroma[0] - chroma[1])))
     return Prediction(
-        luma=_sharpness_matched(toned_y, target_y, at),
+        luma=luma_there,
+        bled=luma_there if halved is None else luma_there + luma(halved) - toned_y,
         colour=None if grey else toned,
+        bled_colour=halved,
         change=float(np.mean(np.abs(toned_y[::4, ::4] - source_y[::4, ::4]))),
         shift=shift,
     )
+
+
+def _half_colour(picture: U8Array) -> U8Array:
+    """`picture` as 4:2:0 keeps it: JPEG by default, WebP, AVIF and HEIC store one colour for 2 x 2 pixels."""
+    height, width = picture.shape[:2]
+    ycc = cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb)
+    even = cv2.copyMakeBorder(ycc[..., 1:], 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    half = cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    full = cv2.resize(half, (even.shape[1], even.shape[0]), interpolation=cv2.INTER_LINEAR)
+    ycc[..., 1:] = full[:height, :width]
+    return np.asarray(cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB))
 
 
 def _distance(a: U8Array, b: U8Array, at: np.ndarray, weights: np.ndarray) -> float:
@@ -77,45 +97,39 @@ def _grey_of(y: F32Array) -> U8Array:
     return np.repeat(np.rint(y).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _samples(y: F32Array, inside: U8Array | None) -> np.ndarray:
+def _samples(strength: F32Array, y: F32Array, inside: U8Array | None) -> np.ndarray:
     """Flat indices: a third spread over the picture, a third on edges, a third equally from every brightness."""
     height, width = y.shape
-    valid = np.zeros((height, width), bool)
-    valid[2:-2, 2:-2] = True
+    step = max(1, round(float(np.sqrt(height * width / _GRID_SAMPLES))))
+    rows, columns = np.mgrid[2 : height - 2 : step, 2 : width - 2 : step]
+    some = (rows * width + columns).ravel()
     if inside is not None:
-        valid &= inside > 0
-    everywhere = np.flatnonzero(valid)
-    some = everywhere[:: max(1, len(everywhere) // _GRID_SAMPLES)]
+        some = some[inside.ravel()[some] > 0]
     if len(some) == 0:
-        return some
-    dx, dy = gradients(y)
-    strength = (dx.ravel()[some]) ** 2 + (dy.ravel()[some]) ** 2
-    weak, strong = np.quantile(strength, (0.75, 0.97))
-    edges = some[(strength >= weak) & (strength <= strong)]  # the strongest are often a caption's
+        return np.asarray(some)
+    edge = strength.ravel()[some]
+    weak, strong = np.quantile(edge, (0.75, 0.97))
+    edges = some[(edge >= weak) & (edge <= strong)]  # the strongest are often a caption's
     level = np.clip(y.ravel()[some], 0, 255).astype(np.uint8) >> 3
     order = np.argsort(level, kind="stable")
     borders = np.searchsorted(level[order], np.arange(33))
     parts = [_thinned(some, _SAMPLES), _thinned(edges, _SAMPLES)]
     parts += [_thinned(some[order[borders[i] : borders[i + 1]]], _SAMPLES // 32) for i in range(32)]
-    return np.concatenate(parts)
+    return np.asarray(np.concatenate(parts))
 
 
 def _thinned(indices: np.ndarray, count: int) -> np.ndarray:
-    return indices[:: max(1, len(indices) // count)]
+    thinned: np.ndarray = indices[:: max(1, len(indices) // count)]
+    return thinned
 
 
-def _flatness(a: F32Array, b: F32Array, at: np.ndarray) -> np.ndarray:
-    """Weights that are small beside edges, where blur and misplacement would pass for tone."""
-    strength = np.zeros(len(at))
-    for plane in (a, b):
-        dx, dy = gradients(plane)
-        around = cv2.dilate(dx * dx + dy * dy, np.ones((3, 3), np.uint8))
-        strength = np.maximum(strength, around.ravel()[at])
-    return 1 / (1 + strength / 30)
+def _strength(y: F32Array) -> F32Array:
+    dx, dy = gradients(y)
+    return np.asarray(dx * dx + dy * dy, np.float32)
 
 
 def _robust(residual: np.ndarray, floor: float) -> np.ndarray:
-    scale = 1.4826 * float(np.median(residual)) + floor
+    scale = 1.4826 * float(np.median(residual[::3])) + floor
     return np.asarray(1 / (1 + (residual / (2.5 * scale)) ** 2))
 
 
@@ -171,7 +185,8 @@ def _curve(given: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> U8Array:
         mean = (moment + 4 * wide) / (total + 4)
         weights = flat * _robust(np.abs(deviation - mean[where]), 1.0)
     rising = _isotonic(_CENTRES + mean, total + 1)
-    return np.asarray(np.clip(np.rint(np.interp(np.arange(256.0), _CENTRES, rising)), 0, 255), np.uint8)
+    levels = np.arange(256.0)
+    return np.asarray(np.clip(np.rint(levels + np.interp(levels, _CENTRES, rising - _CENTRES)), 0, 255), np.uint8)
 
 
 def _isotonic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
