@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from deepdupe_daemon.ledger.files import identity_columns
 from deepdupe_daemon.ledger.images import Images
 from deepdupe_daemon.ledger.rows import F16Array, SeenRecord
+from deepdupe_daemon.ledger.schema import LIVING
 from deepdupe_daemon.ledger.spaces import Spaces
 from deepdupe_daemon.model import FileKey
 
@@ -40,7 +41,9 @@ class Results(Spaces, Images):
                     vectors.extend((space, image_id, row) for space, row in record.vectors.items())
             gained = self._insert_vectors(vectors)
             self._db.run_many(
-                "UPDATE files SET state = 'seen' WHERE image_id = ? AND state = 'indexed'", ((i,) for i in gained)
+                # LIVING says nothing new here, but lets SQLite use the index: else every new image reads every file
+                f"UPDATE files SET state = 'seen' WHERE image_id = ? AND state = 'indexed' AND {LIVING}",
+                ((i,) for i in gained),
             )
             for record, image_id in zip(batch, image_ids, strict=True):
                 if image_id is not None:

@@ -40,16 +40,49 @@ def test_a_scan_walks_once_and_hears_nothing(ground: Ground) -> None:
     assert ground.status().events == 0
 
 
-def test_temp_and_rename_gives_one_row_under_the_final_name(ground: Ground) -> None:
-    """rsync, browsers, syncthing, most editors."""
+#: how programs name what they are still writing, for a picture that will be called a.jpg
+UNFINISHED = {
+    "rsync": ".a.jpg.Xy12Zq",
+    "firefox": "a.jpg.part",
+    "chrome": "Unconfirmed 123456.crdownload",
+    "safari": "a.jpg.download",
+    "opera": "a.jpg.opdownload",
+    "winscp": "a.jpg.filepart",
+    "syncthing": ".syncthing.a.jpg.tmp",
+    "nextcloud": ".a.jpg.~1f0a33c2",
+    "resilio": "a.jpg.!sync",
+    "android": ".pending-1700000000-a.jpg",
+    "editor": ".goutputstream-8X2J1A",
+    "unknown": "upload-4711",
+}
+
+
+def test_unfinished_files_of_browsers_and_phones_give_one_row_under_the_final_name(ground: Ground) -> None:
+    """Half is written, then the rest, then it is renamed into place: nobody ever sees the half."""
     ground.start()
-    for temporary, final in [(".a.jpg.Xy12Zq", "a.jpg"), ("b.jpg.part", "b.jpg"), ("c-4711", "c.jpg")]:
-        (ground.root / temporary).write_bytes(b"x" * 100)
-        (ground.root / temporary).rename(ground.root / final)
-    ground.until_known("a.jpg", "b.jpg", "c.jpg")
+    for program, temporary in UNFINISHED.items():
+        (ground.root / program).mkdir()
+        with (ground.root / program / temporary).open("wb", buffering=0) as file:
+            file.write(b"x" * 50)
+            file.write(b"y" * 50)
+        (ground.root / program / temporary).rename(ground.root / program / "a.jpg")
+    ground.until_known(*(f"{program}/a.jpg" for program in UNFINISHED))
     ground.idle()
-    assert ground.row(".a.jpg.Xy12Zq") is None
-    assert ground.row("b.jpg.part") is None
+    for program, temporary in UNFINISHED.items():
+        row = ground.row(f"{program}/a.jpg")
+        assert row is not None
+        assert row.key.identity.size == 100
+        assert ground.row(f"{program}/{temporary}") is None
+
+
+def test_an_unfinished_file_that_rests_is_left_alone_where_its_name_says_so(ground: Ground) -> None:
+    """A download that was given up stays for days; only a name that nobody knows is taken for a picture."""
+    ground.start()
+    for temporary in UNFINISHED.values():
+        (ground.root / temporary).write_bytes(b"half a picture")
+    ground.until_known("upload-4711")
+    ground.idle()
+    assert ground.known() == {"upload-4711"}
 
 
 def test_a_file_moved_in_from_outside(ground: Ground) -> None:
@@ -64,6 +97,22 @@ def test_a_hard_link_is_a_file_of_its_own(ground: Ground) -> None:
     ground.start()
     os.link(ground.root / "a.jpg", ground.root / "b.jpg")
     ground.until_known("a.jpg", "b.jpg")
+
+
+def test_a_write_through_one_name_of_a_hard_link_is_found_under_the_other(ground: Ground) -> None:
+    """The kernel tells of the name that was written through alone; a walk finds the other."""
+    (ground.root / "d").mkdir()
+    (ground.root / "a.jpg").write_bytes(b"x")
+    os.link(ground.root / "a.jpg", ground.root / "d" / "b.jpg")
+    os.link(ground.root / "a.jpg", ground.elsewhere / "c.jpg")
+    intake = ground.start()
+    ground.index_all()
+    with (ground.elsewhere / "c.jpg").open("ab") as file:  # outside the root: no event at all
+        file.write(b" and more")
+    intake.rescan()
+    for name in ("a.jpg", "d/b.jpg"):
+        ground.until(lambda name=name: (row := ground.row(name)) is not None and row.key.identity.size == 10)
+        assert ground.state_of(name) is FileState.PENDING
 
 
 def test_a_slow_writer_is_offered_with_its_last_bytes(ground: Ground) -> None:
