@@ -66,6 +66,11 @@ nightly: .set-up ## the default suite and the long forms of the randomised tests
 test-gpu: .set-up ## the tests that need CUDA
 	@$(BIN)/python -m pytest -m gpu
 
+.PHONY: man
+man: .set-up ## the manual page, made from the commands: build/deepdupe-daemon.1
+	@mkdir -p build && $(BIN)/deepdupe-daemon man >build/deepdupe-daemon.1
+	@echo "build/deepdupe-daemon.1; read it with: man -l build/deepdupe-daemon.1"
+
 .PHONY: lock
 lock: ## resolve pyproject.toml into requirements.lock anew (needs uv); UPGRADE=1 takes newer versions
 	@command -v uv >/dev/null || { echo "make lock: uv is needed to write requirements.lock" >&2; exit 1; }

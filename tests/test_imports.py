@@ -14,7 +14,7 @@ import pytest
 
 import deepdupe_daemon
 
-ROOMS = ("config", "ledger", "intake", "vision", "index", "judge", "act", "service", "cli")
+ROOMS = ("config", "ledger", "intake", "vision", "index", "judge", "act", "calibration", "page", "service", "cli")
 #: what `--help` must not wait for: each takes between 0.1 s and several seconds to import
 HEAVY = {
     "PIL",

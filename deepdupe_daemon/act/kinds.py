@@ -47,6 +47,7 @@ class Kind(Enum):
     RELOADED = ("reloaded", "64d0f069b40b4191996e2d971fea7ac4", Priority.NOTICE)
     RELOAD_REFUSED = ("reload-refused", "39ed06e1235742de949d24ef5b61303b", Priority.WARNING)
     STAGE_HUNG = ("stage-hung", "60845db010334523a2c93c5c8ded7c8d", Priority.CRITICAL)
+    DIGEST = ("digest", "422ab31e5071405cb71e431d3917d0bf", Priority.NOTICE)
     FATAL = ("fatal", "e5456f03e55f47bab259f94d2cbf1d27", Priority.CRITICAL)
     NOTICE = ("notice", "aae9da5503d74c82bb05fd9596bc4817", Priority.INFO)
 

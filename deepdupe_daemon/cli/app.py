@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from deepdupe_daemon.cli.calibrate import calibrate
 from deepdupe_daemon.cli.check import check
 from deepdupe_daemon.cli.config_commands import config_check, config_sample, config_schema, config_show
 from deepdupe_daemon.cli.duplicates import duplicates
+from deepdupe_daemon.cli.man_page import man
 from deepdupe_daemon.cli.mark import not_duplicate
 from deepdupe_daemon.cli.models_commands import models_fetch, models_list, models_verify
 from deepdupe_daemon.cli.quarantine_add import quarantine_add
@@ -19,7 +21,9 @@ from deepdupe_daemon.cli.quarantine_resume import quarantine_resume
 from deepdupe_daemon.cli.quarantine_verify import quarantine_verify
 from deepdupe_daemon.cli.reindex import reindex
 from deepdupe_daemon.cli.reload import reload
+from deepdupe_daemon.cli.report import report
 from deepdupe_daemon.cli.rescan import rescan
+from deepdupe_daemon.cli.review import review
 from deepdupe_daemon.cli.run import run
 from deepdupe_daemon.cli.scan import scan
 from deepdupe_daemon.cli.setup import setup
@@ -37,6 +41,10 @@ def build_app() -> typer.Typer:
     app.callback(invoke_without_command=True)(_root)
     for command in (watch, scan, check, duplicates, why, status, rescan, reload, reindex, setup, run):
         app.command()(command)
+    app.command()(calibrate)
+    app.command()(report)
+    app.command()(review)
+    app.command(hidden=True)(man)
     config = _group("Check, show and explain the configuration.")
     config.command("check")(config_check)
     config.command("show")(config_show)

@@ -14,7 +14,7 @@ from deepdupe_daemon.cli.options import SYSTEM_CONFIG
 
 __all__ = ["config_check", "config_sample", "config_schema", "config_show"]
 
-_File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help=f"The configuration file, else {SYSTEM_CONFIG}.")]
+_File = Annotated[Path | None, typer.Argument(metavar="FILE", help=f"The configuration file, else {SYSTEM_CONFIG}.")]
 _Option = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="The same, as for `run`.")]
 
 

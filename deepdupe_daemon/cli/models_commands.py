@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepdupe_daemon.cli.calibration_text import calibration_remark
 from deepdupe_daemon.cli.download_view import download_view
 from deepdupe_daemon.cli.model_menu import menu
 from deepdupe_daemon.cli.model_text import comparison_lines, model_lines, model_record
-from deepdupe_daemon.cli.options import AsJson, ConfigFile
+from deepdupe_daemon.cli.options import AsJson, ConfigFile, StateDir
 from deepdupe_daemon.cli.shell import Shell
 from deepdupe_daemon.cli.weights_place import service_environ
+from deepdupe_daemon.cli.whereabouts import find_config
+from deepdupe_daemon.errors import StateError
 
 if TYPE_CHECKING:
     from deepdupe_daemon.config import ModelConfig
@@ -36,6 +39,8 @@ def models_list(
         bool, typer.Option("--compare", help="A table with a column a model. Default: the first three networks.")
     ] = False,
     cache_dir: CacheDir = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
     as_json: AsJson = False,
 ) -> None:
     """List the models that are known by name, and what is on disk."""
@@ -44,12 +49,32 @@ def models_list(
     shell: Shell = ctx.obj
     wanted = names or ([each.name for each in menu()[:3]] if compare else [])
     rows = list_models(service_environ(shell.environ), cache_dir=cache_dir, names=wanted, loaded=loaded)
+    calibrated = {row.name: _calibrated(row.name, config, state_dir, shell) for row in rows}
     if as_json:
         for row in rows:
-            shell.json(model_record(row))
+            shell.json({**model_record(row), "calibrated": calibrated[row.name]})
         return
-    for line in comparison_lines(rows) if compare else [line for row in rows for line in model_lines(row)]:
-        shell.line(line)
+    if compare:
+        for line in comparison_lines(rows):
+            shell.line(line)
+        return
+    for row in rows:
+        remarks = (f"    {space} {text}" for space, text in calibrated[row.name].items())
+        for line in (*model_lines(row), *remarks):
+            shell.line(line)
+
+
+def _calibrated(model: str, config: Path | None, state_dir: Path | None, shell: Shell) -> dict[str, str]:
+    """Space name -> what `calibrate` measured of this model, where this person has a state dir."""
+    from deepdupe_daemon.calibration import read_calibrations
+    from deepdupe_daemon.config import user_state_dir
+
+    try:
+        folder = find_config(config, state_dir, shell.environ).state_dir
+    except StateError:
+        folder = user_state_dir(shell.environ)
+    known = read_calibrations(folder)
+    return {name: calibration_remark(each) for name, each in known.items() if each.space.model == model}
 
 
 def models_fetch(

@@ -18,7 +18,7 @@ __all__ = ["rescan"]
 
 def rescan(
     ctx: typer.Context,
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Only this watched folder.")] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Only this watched folder.")] = None,
     config: ConfigFile = None,
     state_dir: StateDir = None,
 ) -> None:

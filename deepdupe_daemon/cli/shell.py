@@ -28,6 +28,12 @@ class Shell:
         self.stdout.write(f"{text}\n")  # in one piece, so that lines of two threads never run together
         self.stdout.flush()
 
+    def raw(self, data: bytes) -> None:
+        """Bytes of the result as they are: paths for programs."""
+        self.stdout.flush()
+        self.stdout.buffer.write(data)
+        self.stdout.buffer.flush()
+
     def json(self, record: Mapping[str, Any]) -> None:
         """One object on one line of the result; ASCII, so that any terminal and any reader takes it."""
         self.line(json.dumps(record))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepdupe_daemon.cli.calibration_text import calibration_remark
 from deepdupe_daemon.cli.moment import iso_moment, local_moment
 from deepdupe_daemon.cli.options import AsJson, ConfigFile, StateDir
 from deepdupe_daemon.cli.path_json import path_fields
@@ -17,6 +19,7 @@ from deepdupe_daemon.cli.whereabouts import find_config
 if TYPE_CHECKING:
     from deepdupe_daemon.config import Config
     from deepdupe_daemon.ledger import FileRow
+    from deepdupe_daemon.model import SpaceKey
 
 __all__ = ["status"]
 
@@ -65,8 +68,23 @@ def _at_rest(config: Config, shell: Shell) -> dict[str, Any]:
             "images": len(ledger.living_images()),
             "duplicates": sum(1 for _ in ledger.duplicates(classes=config.alerts.classes)),
             "quarantine": quarantine_numbers(ledger),
+            "calibrated": _calibrated(config, ledger.spaces()),
             "chroma_behind": {space.name: lag.get(space.name, 0) for space in ledger.spaces()},
         }
+
+
+def _calibrated(config: Config, spaces: Sequence[SpaceKey]) -> dict[str, str]:
+    """Space name -> what was measured; of other weights or preprocessing it is said that it is."""
+    from deepdupe_daemon.calibration import read_calibrations
+
+    known = read_calibrations(config.state_dir)
+    found = {}
+    for space in spaces:
+        calibration = known.get(space.name)
+        if calibration is not None:
+            other = calibration.fingerprint != space.fingerprint()
+            found[space.name] = calibration_remark(calibration) + (", with other weights or settings" if other else "")
+    return found
 
 
 def _list_failed(config: Config, shell: Shell, *, as_json: bool) -> None:

@@ -34,6 +34,8 @@ def status_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _quarantine(report["quarantine"])
     for space, behind in report["chroma_behind"].items():
         yield _row("space", f"{space}, {f'Chroma is {behind:,} rows behind' if behind else 'all of it in Chroma'}")
+    for space, text in report["calibrated"].items():
+        yield _row("threshold", f"{space} {text}")
     if report["running"]:
         yield from _trouble(report)
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["verdict_classes"]
 
 
-def verdict_classes(names: Sequence[str]) -> tuple[VerdictClass, ...]:
-    """What `--class` names. Raises ConfigError for a word that is none."""
+def verdict_classes(names: Sequence[str], *, where: str = "--class") -> tuple[VerdictClass, ...]:
+    """What an option such as `--class` names. Raises ConfigError for a word that is none."""
     from deepdupe_daemon.model import VerdictClass
 
     known = [str(each) for each in VerdictClass]
     strange = [name for name in names if name not in known]
     if strange:
-        raise ConfigError(f"found {strange[0]!r}; allowed: {', '.join(known)}", where="--class")
+        raise ConfigError(f"found {strange[0]!r}; allowed: {', '.join(known)}", where=where)
     return tuple(VerdictClass(name) for name in names)

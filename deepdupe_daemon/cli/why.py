@@ -24,7 +24,7 @@ __all__ = ["why"]
 def why(
     ctx: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A file that is known.")],
-    other: Annotated[Path | None, typer.Argument(metavar="[PATH2]", help="Another one, to compare it with.")] = None,
+    other: Annotated[Path | None, typer.Argument(metavar="PATH2", help="Another one, to compare it with.")] = None,
     config: ConfigFile = None,
     state_dir: StateDir = None,
     as_json: AsJson = False,

@@ -22,6 +22,7 @@ from deepdupe_daemon.config.remembered import recall, remember
 from deepdupe_daemon.config.roots import RootConfig
 from deepdupe_daemon.config.sample import commented_yaml, describe, json_schema, sample_yaml
 from deepdupe_daemon.config.schema import DEFAULT_STATE_DIR, Config
+from deepdupe_daemon.config.yaml_edit import with_values
 
 __all__ = [
     "ACTIONABLE",
@@ -51,4 +52,5 @@ __all__ = [
     "sample_yaml",
     "user_state_dir",
     "validated",
+    "with_values",
 ]

@@ -68,3 +68,6 @@ class AlertConfig(Section):
         description="Verdicts that are told, of identical-bytes, identical-pixels, re-encoded, edited, series and "
         "related. All of them are kept and listed either way.",
     )
+    digest: Flag = Field(
+        default=True, description="true: one record a day, after midnight, that says how much came in and was found."
+    )

@@ -14,7 +14,7 @@ from yaml.events import AliasEvent
 
 from deepdupe_daemon.config.problem import Location, Problem
 
-__all__ = ["Document", "read_yaml"]
+__all__ = ["Document", "composed", "read_yaml"]
 
 _NULL = "tag:yaml.org,2002:null"
 _BOOL = "tag:yaml.org,2002:bool"
@@ -74,11 +74,7 @@ def read_yaml(raw: bytes) -> Document:
         document.problems.append(Problem((), "found bytes that are not UTF-8; allowed: a text file in UTF-8", line))
         return document
     try:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-        finally:
-            loader.dispose()
+        node = composed(text)
     except yaml.MarkedYAMLError as error:
         document.problems.append(_syntax_problem(error, text.splitlines()))
         return document
@@ -92,6 +88,16 @@ def read_yaml(raw: bytes) -> Document:
     if node is not None:
         document.value = _plain(node, (), document)
     return document
+
+
+def composed(text: str) -> yaml.Node | None:
+    """The nodes of the one document in `text`, with their marks. Raises yaml.YAMLError, RecursionError."""
+    loader = _Loader(text)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+    finally:
+        loader.dispose()
+    return node
 
 
 def _plain(node: yaml.Node, location: Location, document: Document) -> object:

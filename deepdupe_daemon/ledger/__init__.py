@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Standing,
         VerdictRow,
     )
+    from deepdupe_daemon.ledger.tallies import Happened
 
 __all__ = [
     "LEDGER_NAME",
@@ -36,6 +37,7 @@ __all__ = [
     "ActionState",
     "F16Array",
     "FileRow",
+    "Happened",
     "I64Array",
     "ImageRow",
     "Intent",
@@ -57,6 +59,7 @@ _HOME = {
     "ActionFile": "action_rows",
     "ActionRow": "action_rows",
     "ActionState": "action_rows",
+    "Happened": "tallies",
     "Intent": "action_rows",
     "LEDGER_NAME": "ledger",
     "Ledger": "ledger",

@@ -21,13 +21,14 @@ from deepdupe_daemon.ledger.pairs import Pairs
 from deepdupe_daemon.ledger.queue import Queue
 from deepdupe_daemon.ledger.results import Results
 from deepdupe_daemon.ledger.switching import Switching
+from deepdupe_daemon.ledger.tallies import Tallies
 
 __all__ = ["LEDGER_NAME", "Ledger"]
 
 LEDGER_NAME = "ledger.sqlite"
 
 
-class Ledger(Arrivals, Queue, Results, Switching, Pairs, Judgements, ActionStates, Orders):
+class Ledger(Arrivals, Queue, Results, Switching, Pairs, Judgements, ActionStates, Orders, Tallies):
     """What is known of every file, image, vector and verdict, and what waits to be done.
 
     One object is one SQLite connection, owned by the thread that opened it. Several may be open at once, in this and in

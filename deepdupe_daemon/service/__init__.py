@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepdupe_daemon.service.checking import CheckMatch, CheckResult
     from deepdupe_daemon.service.control_client import ControlClient, socket_path
+    from deepdupe_daemon.service.marking import mark_pair
     from deepdupe_daemon.service.offline_check import check_offline
     from deepdupe_daemon.service.progress import Progress
     from deepdupe_daemon.service.quarantine_desk import QuarantineDesk, open_quarantine_desk
@@ -32,6 +33,7 @@ _HOMES = {
     "ScanResult": "running",
     "check_offline": "offline_check",
     "drop_old_spaces": "reindexing",
+    "mark_pair": "marking",
     "open_quarantine_desk": "quarantine_desk",
     "quarantine_numbers": "quarantine_status",
     "reindex": "reindexing",
@@ -50,6 +52,7 @@ __all__ = [
     "ScanResult",
     "check_offline",
     "drop_old_spaces",
+    "mark_pair",
     "open_quarantine_desk",
     "quarantine_numbers",
     "reindex",

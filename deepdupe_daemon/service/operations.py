@@ -12,6 +12,7 @@ import deepdupe_daemon
 from deepdupe_daemon.errors import ConfigError, ControlError
 from deepdupe_daemon.service.control import Operation
 from deepdupe_daemon.service.gauge import Gauge
+from deepdupe_daemon.service.marking import mark_operation
 from deepdupe_daemon.service.pipeline import Pipeline
 from deepdupe_daemon.service.protocol import decode_path
 from deepdupe_daemon.service.quarantine_desk import desk_operations
@@ -77,7 +78,7 @@ def operations(pipeline: Pipeline, gauge: Gauge, reload: Callable[[], Future[Rel
         return {"changed": list(done.changed), "needs_restart": list(done.needs_restart), "text": done.text}
 
     asked = {"status": status, "check": check, "rescan": rescan, "reload": reread}
-    return {**asked, **desk_operations(pipeline.carrying.ask)}
+    return {**asked, **mark_operation(pipeline.desk.ask), **desk_operations(pipeline.carrying.ask)}
 
 
 def _plain(value: object) -> Any:

@@ -8,7 +8,9 @@ from typing import Literal
 
 __all__ = ["Phase", "Progress", "RateMeter"]
 
-Phase = Literal["starting", "walking", "indexing", "storing", "idle", "stopping"]
+Phase = Literal[
+    "starting", "loading", "copying", "comparing", "drawing", "walking", "indexing", "storing", "idle", "stopping"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from deepdupe_daemon.errors import ConfigError, DeepDupeError
 from deepdupe_daemon.ledger import lock_state_dir
 from deepdupe_daemon.service.control import ControlServer
 from deepdupe_daemon.service.control_client import socket_path
+from deepdupe_daemon.service.digest import Digest
 from deepdupe_daemon.service.gauge import Gauge
 from deepdupe_daemon.service.hooks import Hooks
 from deepdupe_daemon.service.notify import Notifier
@@ -93,6 +94,7 @@ class Supervisor:
         self._reloads: SimpleQueue[Future[Reload]] = SimpleQueue()
         self._vitals = Vitals(clock)
         self._hung: str | None = None
+        self._digest: Digest | None = None
         self._wake = threading.Event()
         self._knocks: SimpleQueue[bool] = SimpleQueue()  # reentrant, as no other queue or lock is
         self._stopping = False
@@ -189,6 +191,7 @@ class Supervisor:
                 self._extend_start(give_up_s)
             else:
                 self._prove_life(pipeline)
+                self._tell_digest(pipeline)
                 self._take_reloads(pipeline, progress)
             pipeline.tidy()
             self._clock.wait(self._wake, self._tick_s(progress))
@@ -209,6 +212,15 @@ class Supervisor:
     def _extend_start(self, give_up_s: float) -> None:
         if self._clock.monotonic_s() < give_up_s:
             self._notifier.extend_start(60.0)
+
+    def _tell_digest(self, pipeline: Pipeline) -> None:
+        if not self._watch or not self._config.alerts.digest:
+            return
+        if self._digest is None:
+            self._digest = Digest(pipeline.desk.ask, self._clock)
+        record = self._digest.due()
+        if record is not None:
+            self._sink.emit(record)
 
     def _prove_life(self, pipeline: Pipeline) -> None:
         """The watchdog's ping, while every stage moves; else the reason, once, and an end by systemd's hand."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import DecoderConfig
-from deepdupe_daemon.model import Comparison, FileKey, InputSpec, Sighting
+from deepdupe_daemon.model import Comparison, FileKey, InputSpec, Sighting, U8Array
 from deepdupe_daemon.vision.attendant import Attendant
 from deepdupe_daemon.vision.backlog import Backlog, Urgency
-from deepdupe_daemon.vision.request import Claim, CompareRequest, PixelRequest, SeeRequest
+from deepdupe_daemon.vision.request import Claim, CompareRequest, CopyRequest, PixelRequest, RenderRequest, SeeRequest
 from deepdupe_daemon.vision.worker_process import WorkerProcess
 
 __all__ = ["DecoderPool", "PoolStatus"]
@@ -125,6 +126,23 @@ class DecoderPool:
         request = PixelRequest(path, digest, timeout_s=self._settings.timeout_s, clock=self._clock)
         return self._backlog.put(Urgency.PROOF, request)
 
+    def copy(self, key: FileKey, digest: bytes, name: str, seed: int, *, side_px: int) -> Future[Sighting]:
+        """Sighting of the copy `name` of a file's picture (`vision.copies`), made in memory at `side_px` at the most.
+
+        FileFailed `changed` where the file is no longer the one that `key` says, or has other bytes than `digest`.
+        """
+        request = CopyRequest(
+            key,
+            digest,
+            name,
+            seed,
+            side_px=side_px,
+            specs=self._specs,
+            timeout_s=self._settings.timeout_s,
+            clock=self._clock,
+        )
+        return self._backlog.put(Urgency.BACKFILL, request)
+
     def compare(
         self,
         a: tuple[bytes, bytes],
@@ -140,6 +158,33 @@ class DecoderPool:
         """
         request = CompareRequest(a, b, compare, side_px=side_px, timeout_s=self._settings.timeout_s, clock=self._clock)
         return self._backlog.put(Urgency.PROOF, request)
+
+    def render(
+        self,
+        files: Sequence[tuple[bytes, bytes]],
+        call: Callable[..., U8Array],
+        side_px: int,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        kind: Literal["JPEG", "PNG"] = "JPEG",
+        quality: int = 82,
+    ) -> Future[bytes]:
+        """The picture that `call(*pictures, **arguments)` makes in a worker, encoded: for people to look at.
+
+        `files`: one or two, as (path, SHA-256 of the bytes); the pictures are as in `compare`. `call` is a top-level
+        function of an importable module and gives (h, w, 3) uint8; `arguments` are JSON. FileFailed as in `compare`.
+        """
+        request = RenderRequest(
+            files,
+            call,
+            side_px=side_px,
+            arguments=arguments or {},
+            kind=kind,
+            options={"quality": quality} if kind == "JPEG" else {},
+            timeout_s=self._settings.timeout_s,
+            clock=self._clock,
+        )
+        return self._backlog.put(Urgency.LIVE, request)
 
     def status(self) -> PoolStatus:
         looks = [attendant.look() for attendant in self._attendants]

@@ -1,16 +1,17 @@
-"""The three things that are asked of a worker, as the daemon asks them: open, ask, check every answer, give the result.
+"""The things that are asked of a worker, as the daemon asks them: open, ask, check every answer, give the result.
 
 Each request object belongs to one task. It may be carried out twice, where the first worker died of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.errors import FileFailed
-from deepdupe_daemon.model import Comparison, FileKey, InputSpec, PdqHash, Sighting
+from deepdupe_daemon.model import Comparison, FileKey, InputSpec, PdqHash, Sighting, U8Array
 from deepdupe_daemon.vision.decode.refusal import Kind
 from deepdupe_daemon.vision.opened import OpenedFile, failure
 from deepdupe_daemon.vision.wire import (
@@ -18,16 +19,20 @@ from deepdupe_daemon.vision.wire import (
     comparison_from_wire,
     digest_from_wire,
     facts_from_wire,
+    part_from_wire,
     text_from_wire,
     whole_from_wire,
 )
 from deepdupe_daemon.vision.worker_process import Budget, WorkerDied, WorkerProcess
 
-__all__ = ["Claim", "CompareRequest", "PixelRequest", "SeeRequest"]
+__all__ = ["Claim", "CompareRequest", "CopyRequest", "PixelRequest", "RenderRequest", "SeeRequest"]
 
 #: whether bytes of this digest, found in this file, are to be decoded
 Claim = Callable[[int, FileKey, bytes], bool]
 _VARIANTS, _HASH_BYTES = 8, 32
+#: what a rendered picture must begin with, and the most that it may hold
+_MAGIC = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG"}
+_MAX_PICTURE_BYTES = 32 * 1024 * 1024
 _Result = TypeVar("_Result")
 
 
@@ -57,7 +62,7 @@ class SeeRequest:
                 return None
             answer = _checked(worker.ask({"decode": True}, [], budget), self.paths)
             file.confirm()
-            return _believe(lambda: self._sighting(answer, digest, worker))
+            return _believe(lambda: _sighting(answer, self._key, digest, self._specs, worker))
 
     def _wanted(self, worker: WorkerProcess, file: OpenedFile, digest: bytes, size: int, budget: Budget) -> bool:
         """Ask whether to decode, and tell the worker where not."""
@@ -74,18 +79,6 @@ class SeeRequest:
             if not wanted:
                 worker.ask({"decode": False}, [], budget)
         return wanted
-
-    def _sighting(self, answer: Mapping[str, Any], digest: bytes, worker: WorkerProcess) -> Sighting:
-        joined = digest_from_wire(answer.get("variants"), _VARIANTS * _HASH_BYTES)
-        hashes = tuple(joined[at : at + _HASH_BYTES] for at in range(0, len(joined), _HASH_BYTES))
-        return Sighting(
-            key=self._key,
-            digest=digest,
-            facts=facts_from_wire(answer.get("facts")),
-            pdq=PdqHash(hashes[0], whole_from_wire(answer.get("quality"), 0, 100)),
-            pdq_variants=hashes,
-            inputs=dict(zip(self._specs, worker.inputs(), strict=True)),
-        )
 
 
 class PixelRequest:
@@ -105,6 +98,36 @@ class PixelRequest:
             return _believe(lambda: digest_from_wire(answer.get("pixels")))
 
 
+class CopyRequest:
+    """Sighting of a copy that the worker makes of a file's picture; `digest` of the sighting is the copy's own."""
+
+    def __init__(
+        self,
+        key: FileKey,
+        digest: bytes,
+        name: str,
+        seed: int,
+        *,
+        side_px: int,
+        specs: Sequence[InputSpec],
+        timeout_s: float,
+        clock: Clock,
+    ) -> None:
+        self.paths = (key.path,)
+        self._key = key
+        self._request = {"do": "copy", "digest": digest.hex(), "name": name, "seed": seed, "side_px": side_px}
+        self._specs = specs
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    def __call__(self, worker: WorkerProcess) -> Sighting:
+        with OpenedFile(self._key.path, self._key.identity) as file:
+            budget = Budget(self._timeout_s, self._clock)
+            answer = _checked(worker.ask(self._request, [file.fd], budget), self.paths)
+            digest = _believe(lambda: digest_from_wire(answer.get("digest")))
+            return _believe(lambda: _sighting(answer, self._key, digest, self._specs, worker))
+
+
 class CompareRequest:
     """What a top-level function says of two pictures."""
 
@@ -119,12 +142,10 @@ class CompareRequest:
         clock: Clock,
     ) -> None:
         """Raises ValueError where `compare` cannot be imported by name."""
-        if "." in compare.__qualname__ or not compare.__module__:
-            raise ValueError(f"{compare.__qualname__} is not a top-level function: a worker cannot import it")
         self.paths = (a[0], b[0])
         self._request = {
             "do": "compare",
-            "call": f"{compare.__module__}:{compare.__qualname__}",
+            "call": _importable(compare),
             "side_px": side_px,
             "digests": [a[1].hex(), b[1].hex()],
         }
@@ -136,6 +157,72 @@ class CompareRequest:
             budget = Budget(self._timeout_s, self._clock)
             answer = _checked(worker.ask(self._request, [first.fd, second.fd], budget), self.paths)
             return _believe(lambda: comparison_from_wire(answer.get("comparison")))
+
+
+class RenderRequest:
+    """The encoded picture that a top-level function makes of one or two pictures."""
+
+    def __init__(
+        self,
+        files: Sequence[tuple[bytes, bytes]],
+        call: Callable[..., U8Array],
+        *,
+        side_px: int,
+        arguments: Mapping[str, Any],
+        kind: Literal["JPEG", "PNG"],
+        options: Mapping[str, Any],
+        timeout_s: float,
+        clock: Clock,
+    ) -> None:
+        """Raises ValueError where `call` cannot be imported by name."""
+        self.paths = tuple(path for path, _ in files)
+        self._magic = _MAGIC[kind]
+        self._request = {
+            "do": "render",
+            "call": _importable(call),
+            "side_px": side_px,
+            "digests": [digest.hex() for _, digest in files],
+            "arguments": dict(arguments),
+            "kind": kind,
+            "options": dict(options),
+        }
+        self._timeout_s = len(files) * timeout_s
+        self._clock = clock
+
+    def __call__(self, worker: WorkerProcess) -> bytes:
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(OpenedFile(path)) for path in self.paths]
+            budget = Budget(self._timeout_s, self._clock)
+            answer = _checked(worker.ask(self._request, [file.fd for file in opened], budget), self.paths)
+            picture = bytearray()
+            while True:
+                picture += _believe(lambda answer=answer: part_from_wire(answer.get("part")))  # type: ignore[misc] # bound now
+                if len(picture) > _MAX_PICTURE_BYTES or not picture.startswith(self._magic):
+                    raise WorkerDied("garbled answer: no picture")
+                if answer.get("more") is not True:
+                    return bytes(picture)
+                answer = worker.ask({"next": True}, [], budget)
+
+
+def _importable(call: Callable[..., Any]) -> str:
+    if "." in call.__qualname__ or not call.__module__:
+        raise ValueError(f"{call.__qualname__} is not a top-level function: a worker cannot import it")
+    return f"{call.__module__}:{call.__qualname__}"
+
+
+def _sighting(
+    answer: Mapping[str, Any], key: FileKey, digest: bytes, specs: Sequence[InputSpec], worker: WorkerProcess
+) -> Sighting:
+    joined = digest_from_wire(answer.get("variants"), _VARIANTS * _HASH_BYTES)
+    hashes = tuple(joined[at : at + _HASH_BYTES] for at in range(0, len(joined), _HASH_BYTES))
+    return Sighting(
+        key=key,
+        digest=digest,
+        facts=facts_from_wire(answer.get("facts")),
+        pdq=PdqHash(hashes[0], whole_from_wire(answer.get("quality"), 0, 100)),
+        pdq_variants=hashes,
+        inputs=dict(zip(specs, worker.inputs(), strict=True)),
+    )
 
 
 def _checked(answer: Mapping[str, Any], paths: Sequence[bytes]) -> Mapping[str, Any]:

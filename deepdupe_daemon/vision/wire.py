@@ -6,6 +6,7 @@ every value is checked for type and range before it is believed. Nothing is ever
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import select
@@ -17,12 +18,14 @@ from typing import Any
 from deepdupe_daemon.model import Comparison, ExifFacts, ImageFacts, InputSpec
 
 __all__ = [
+    "PART_BYTES",
     "Garbled",
     "Line",
     "comparison_from_wire",
     "digest_from_wire",
     "facts_from_wire",
     "facts_to_wire",
+    "part_from_wire",
     "spec_from_wire",
     "spec_to_wire",
     "text_from_wire",
@@ -30,6 +33,8 @@ __all__ = [
 ]
 
 MAX_MESSAGE_BYTES = 64 * 1024
+#: of a picture in one message, which holds it as base64
+PART_BYTES = 45_000
 _MAX_FDS = 2
 _MAX_TEXT = 400
 _MAX_SIDE_PX = 1 << 31
@@ -134,6 +139,19 @@ def digest_from_wire(value: object, size: int = 32) -> bytes:
         return bytes.fromhex(value)
     except ValueError as error:
         raise Garbled("no digest") from error
+
+
+def part_from_wire(value: object) -> bytes:
+    """A part of a picture."""
+    if not isinstance(value, str):
+        raise Garbled("no part of a picture")
+    try:
+        part = base64.b64decode(value, validate=True)
+    except ValueError as error:
+        raise Garbled("no part of a picture") from error
+    if not 0 < len(part) <= PART_BYTES:
+        raise Garbled(f"a part of {len(part)} bytes")
+    return part
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -8,14 +8,20 @@ a time:
 slab
   and sends facts and hashes.
 - `pixels` + a file and the digest it must have: the digest of its pixels.
+- `copy` + a file, its digest, and the name and seed of a copy: makes that copy in memory and sees it as `see` would.
 - `compare` + two files, their digests, a size and a function's dotted name: what the function says of the two pictures.
+- `render` + one or two files, the same, and the function's further arguments: the picture that the function gives,
+  encoded, in parts; the next part is asked for with `{"next": true}`.
 
 A file that yields nothing is answered with `refused` and a kind. One thread; ends when its socket does.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib
+import io
 import os
 import signal
 import socket
@@ -24,17 +30,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from PIL import Image
+
 from deepdupe_daemon.vision.decode.colour import Profiles
 from deepdupe_daemon.vision.decode.digest import pixel_digest
 from deepdupe_daemon.vision.decode.opening import load_decoders
 from deepdupe_daemon.vision.decode.picture import Picture, PictureShelf, decode_picture
 from deepdupe_daemon.vision.decode.refusal import Kind, Refusal
 from deepdupe_daemon.vision.decode.sight import Decoder
-from deepdupe_daemon.vision.decode.source import read_source
+from deepdupe_daemon.vision.decode.source import Source, read_source
 from deepdupe_daemon.vision.limits import Limits, allow_cpu_time
 from deepdupe_daemon.vision.sandbox import die_with_parent, import_folders, lock_down
 from deepdupe_daemon.vision.slab import Slab
-from deepdupe_daemon.vision.wire import Line, facts_to_wire, spec_from_wire
+from deepdupe_daemon.vision.wire import PART_BYTES, Line, facts_to_wire, spec_from_wire
 
 __all__ = ["main"]
 
@@ -58,6 +66,8 @@ class Worker:
             "see": self._see,
             "pixels": self._pixels,
             "compare": self._compare,
+            "copy": self._copy,
+            "render": self._render,
         }
 
     def serve(self) -> None:
@@ -93,6 +103,9 @@ class Worker:
             raise SystemExit(0)
         if not answer["decode"]:
             return {"left": True}
+        return self._decode(source)
+
+    def _decode(self, source: Source) -> Mapping[str, Any]:
         seen = self._decoder.see(source)
         self._slab.write(seen.inputs)
         return {
@@ -101,6 +114,15 @@ class Worker:
             "variants": b"".join(seen.variants).hex(),
         }
 
+    def _copy(self, request: Mapping[str, Any], files: list[int]) -> Mapping[str, Any]:
+        from deepdupe_daemon.vision.copies import make_copy  # codecs that only `calibrate` writes with
+
+        picture = self._picture(files[0], bytes.fromhex(request["digest"]), int(request["side_px"]))
+        data = make_copy(picture.pixels, str(request["name"]), int(request["seed"]))
+        digest = hashlib.sha256(data).digest()
+        answer = self._decode(Source(-1, len(data), digest, data[:4096], data))
+        return {**answer, "digest": digest.hex()}
+
     def _pixels(self, request: Mapping[str, Any], files: list[int]) -> Mapping[str, Any]:
         source = read_source(files[0], self._max_bytes)
         if source.digest.hex() != request["digest"]:
@@ -108,6 +130,36 @@ class Worker:
         return {"pixels": pixel_digest(source, self._profiles, self._max_pixels).hex()}
 
     def _compare(self, request: Mapping[str, Any], files: list[int]) -> Mapping[str, Any]:
+        pictures = self._pictures(request, files)
+        if isinstance(pictures, Mapping):
+            return pictures
+        a, b = pictures
+        compare = _function(request)
+        try:
+            found = compare(a.pixels.copy(), b.pixels.copy(), a_facts=asdict(a.facts), b_facts=asdict(b.facts))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise Refusal(Kind.UNCOMPARED, _plain(f"{type(error).__name__}: {error}")) from error
+        return {"comparison": found.to_dict()}
+
+    def _render(self, request: Mapping[str, Any], files: list[int]) -> Mapping[str, Any]:
+        pictures = self._pictures(request, files)
+        if isinstance(pictures, Mapping):
+            return pictures
+        drawn = _function(request)(*(picture.pixels.copy() for picture in pictures), **request["arguments"])
+        out = io.BytesIO()
+        Image.fromarray(drawn).save(out, request["kind"], **request["options"])
+        data = out.getvalue()
+        parts = [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]
+        for part in parts[:-1]:
+            self._line.send({"part": base64.b64encode(part).decode(), "more": True})
+            if self._line.receive() is None:
+                raise SystemExit(0)
+        return {"part": base64.b64encode(parts[-1]).decode(), "more": False}
+
+    def _pictures(self, request: Mapping[str, Any], files: list[int]) -> list[Picture] | Mapping[str, Any]:
+        """Those of the files in order, or the answer that says which of them is refused."""
         side_px = int(request["side_px"])
         pictures = []
         for which, (fd, digest) in enumerate(zip(files, request["digests"], strict=True)):
@@ -117,16 +169,7 @@ class Worker:
                 return {"refused": str(refusal.kind), "text": refusal.text, "which": which}
             except MemoryError:
                 return {"refused": str(Kind.OUT_OF_MEMORY), "text": "not enough memory to decode it", "which": which}
-        a, b = pictures
-        module, _, name = str(request["call"]).partition(":")
-        compare = getattr(importlib.import_module(module), name)
-        try:
-            found = compare(a.pixels.copy(), b.pixels.copy(), a_facts=asdict(a.facts), b_facts=asdict(b.facts))
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise Refusal(Kind.UNCOMPARED, _plain(f"{type(error).__name__}: {error}")) from error
-        return {"comparison": found.to_dict()}
+        return pictures
 
     def _picture(self, fd: int, digest: bytes, side_px: int) -> Picture:
         picture = self._shelf.get(digest, side_px)
@@ -137,6 +180,13 @@ class Worker:
             picture = decode_picture(source, self._profiles, side_px=side_px, max_pixels=self._max_pixels)
             self._shelf.put(digest, side_px, picture)
         return picture
+
+
+def _function(request: Mapping[str, Any]) -> Callable[..., Any]:
+    """The top-level function that the daemon names."""
+    module, _, name = str(request["call"]).partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _plain(text: str) -> str:

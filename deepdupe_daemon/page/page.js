@@ -1,0 +1,258 @@
+"use strict";
+// One page for a folder and for a server. Every text comes in as text: no markup is ever made from a string.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const live = data.groups === null;
+  const STEP = 40; // groups put on the page at once, as they come into view
+  const state = { groups: data.groups || [], shown: [], drawn: 0, here: -1, copy: 0 };
+
+  function make(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (value === true) element.setAttribute(name, "");
+      else if (value !== false && value !== null) element.setAttribute(name, value);
+    }
+    element.append(...children.filter((child) => child !== null));
+    return element;
+  }
+
+  const bytes = (n) => (n < 1e6 ? `${Math.max(1, Math.round(n / 1e3))} kB` : `${(n / 1e6).toFixed(1)} MB`);
+  const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+  const saved = (group) => group.copies.reduce((sum, copy) => sum + copy.size, 0);
+  const best = (copy) => Math.max(-1, ...Object.values(copy.similarities));
+
+  // -- the frame ------------------------------------------------------------------------------------------------------
+  const find = make("input", { type: "search", placeholder: "find in names, folders, verdicts  ( / )", "aria-label": "Find" });
+  const kind = make("select", { "aria-label": "Verdict" }, make("option", { value: "" }, "every verdict"));
+  const change = make("select", { "aria-label": "Change" }, make("option", { value: "" }, "every change"));
+  const order = make("select", { "aria-label": "Order" });
+  for (const [value, text] of [["new", "newest first"], ["old", "oldest first"], ["size", "most space first"],
+    ["like", "least alike first"], ["path", "by path"]]) order.append(make("option", { value }, text));
+  const total = make("span");
+  const main = make("main");
+  const end = make("footer");
+  const heat = make("div", { id: "heat", hidden: true, role: "img" });
+  const keys = [["j k", "group"], ["h l", "copy"], ["o", "open"], ["d", "differences"]];
+  if (live) keys.push(["a", "accept: quarantine"], ["n", "not a duplicate"], ["r", "restore"], ["c", "keep this one"]);
+  const help = make("div", { class: "fine keys" });
+  for (const [key, text] of keys) help.append(make("kbd", {}, key), ` ${text}  `);
+  document.body.append(
+    make("header", {}, make("h1", {}, "Duplicates ", total), make("div", { class: "tools" }, find, kind, change, order), help),
+    main, end, heat);
+
+  // -- a group --------------------------------------------------------------------------------------------------------
+  function picture(file, copy) {
+    const frame = make("button", { class: "picture", type: "button", "aria-label": `open ${file.name}` });
+    const image = make("img", { loading: "lazy", decoding: "async", alt: file.name, src: `${data.pictures.thumb}/${file.thumb}` });
+    image.addEventListener("error", () => frame.replaceChildren("no picture"), { once: true });
+    frame.append(image);
+    frame.addEventListener("click", () => open(file));
+    if (copy && copy.heat && data.pictures.heat) {
+      for (const [on, off] of [["mouseenter", "mouseleave"], ["focus", "blur"]]) {
+        frame.addEventListener(on, () => showHeat(copy, frame));
+        frame.addEventListener(off, hideHeat);
+      }
+    }
+    return frame;
+  }
+
+  function open(file) {
+    if (live) window.open(`${data.pictures.thumb}/large-${file.thumb}`, "_blank", "noopener");
+    else window.open(file.href, "_blank", "noopener");
+  }
+
+  function facts(file) {
+    const parts = [];
+    if (file.width) parts.push(`${file.width} × ${file.height}`);
+    if (file.format) parts.push(file.format);
+    parts.push(bytes(file.size));
+    return [make("div", { class: "fine" }, parts.join(" · ")),
+      file.taken ? make("div", { class: "fine" }, `taken ${file.taken.replace(":", "-").replace(":", "-")}`, file.camera ? `, ${file.camera}` : "") : null];
+  }
+
+  function fileCard(file, copy, group) {
+    const badges = copy
+      ? [make("span", { class: "badge" }, copy.class), " ", copy.action !== "observed" ? make("span", { class: "badge action" }, copy.action) : null]
+      : [make("span", { class: "badge" }, "kept")];
+    const card = make("div", { class: copy ? "file copy" : "file keeper" },
+      picture(file, copy), make("div", {}, ...badges.filter((badge) => badge !== null)),
+      make("div", { class: "name" }, file.name), make("div", { class: "folder" }, file.folder), ...facts(file).filter((part) => part !== null));
+    if (!copy) return card;
+    const evidence = Object.entries(copy.similarities).map(([space, value]) => `${space} ${value.toFixed(3)}`);
+    if (copy.verifier !== null) evidence.push(`verifier ${copy.verifier.toFixed(3)}`);
+    if (copy.transform) card.append(make("div", {}, copy.transform));
+    if (evidence.length) card.append(make("div", { class: "fine" }, evidence.join(", ")));
+    if (copy.vetoes.length) card.append(make("div", { class: "fine" }, `veto: ${copy.vetoes.join(", ")}`));
+    card.append(make("div", { class: "fine", title: copy.reason }, `${copy.id}, ${copy.decided.slice(0, 10)}, ${copy.action}; keeper by rule: ${copy.rule}`));
+    if (live) card.append(actions(copy, group));
+    return card;
+  }
+
+  function groupCard(group) {
+    const files = make("div", { class: "files" }, fileCard(group.keeper, null, group));
+    for (const copy of group.copies) files.append(fileCard(copy, copy, group));
+    const card = make("section", { class: "group", "aria-label": `${group.keeper.name} and ${count(group.copies.length, "copy").replace("copys", "copies")}` }, files);
+    group.card = card;
+    return card;
+  }
+
+  // -- differences ----------------------------------------------------------------------------------------------------
+  function showHeat(copy, anchor) {
+    const image = make("img", { alt: "the copy, the kept one laid over it, and where they differ", src: `${data.pictures.heat}/${copy.heat}` });
+    image.addEventListener("error", () => heat.replaceChildren("no drawing"), { once: true });
+    heat.replaceChildren(image, "the copy · the kept one laid over it · where they differ");
+    heat.hidden = false;
+    const place = () => {
+      const box = anchor.getBoundingClientRect();
+      const below = box.bottom + 8 + heat.offsetHeight < window.innerHeight;
+      heat.style.top = `${Math.max(4, below ? box.bottom + 8 : box.top - heat.offsetHeight - 8)}px`;
+      heat.style.left = `${Math.max(4, Math.min(box.left, window.innerWidth - heat.offsetWidth - 4))}px`;
+    };
+    image.addEventListener("load", place, { once: true });
+    place();
+  }
+  function hideHeat() { heat.hidden = true; }
+
+  // -- filter, order, draw as it comes into view ---------------------------------------------------------------------
+  function choose() {
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = (group) => {
+      const copies = group.copies.filter((copy) => (!kind.value || copy.class === kind.value) && (!change.value || copy.transform === change.value));
+      if (!copies.length) return false;
+      if (!words.length) return true;
+      if (group.text === undefined) {
+        group.text = [group.keeper, ...group.copies].map((file) =>
+          [file.folder, file.name, file.class || "", file.transform || "", file.action || "", file.id || "", file.taken || ""].join(" ")).join(" ").toLowerCase();
+      }
+      return words.every((word) => group.text.includes(word));
+    };
+    const rank = {
+      new: (a, b) => a.place - b.place, old: (a, b) => b.place - a.place, size: (a, b) => saved(b) - saved(a),
+      like: (a, b) => Math.min(...a.copies.map(best)) - Math.min(...b.copies.map(best)),
+      path: (a, b) => (a.keeper.folder + a.keeper.name < b.keeper.folder + b.keeper.name ? -1 : 1),
+    }[order.value];
+    state.shown = state.groups.filter(fits).sort(rank);
+    state.drawn = 0;
+    state.here = -1;
+    main.replaceChildren();
+    hideHeat();
+    draw();
+    const copies = state.shown.reduce((sum, group) => sum + group.copies.length, 0);
+    total.textContent = `${count(state.shown.length, "group")}, ${copies.toLocaleString("en")} cop${copies === 1 ? "y" : "ies"}, ${bytes(state.shown.reduce((sum, group) => sum + saved(group), 0))}`;
+  }
+
+  function draw(until = state.drawn + STEP) {
+    const part = document.createDocumentFragment();
+    while (state.drawn < Math.min(until, state.shown.length)) part.append(groupCard(state.shown[state.drawn++]));
+    main.append(part);
+    const left = state.shown.length - state.drawn;
+    end.textContent = left > 0 ? `${count(left, "more group")} below` : data.facts.made || "";
+  }
+  new IntersectionObserver((seen) => { if (seen.some((each) => each.isIntersecting)) draw(); }, { rootMargin: "1500px" }).observe(end);
+
+  function options(select, values) {
+    while (select.options.length > 1) select.remove(1);
+    for (const value of [...new Set(values)].filter(Boolean).sort()) select.append(make("option", { value }, value));
+  }
+
+  function begin(groups) {
+    state.groups = groups;
+    groups.forEach((group, place) => { group.place = place; });
+    const copies = groups.flatMap((group) => group.copies);
+    options(kind, copies.map((copy) => copy.class));
+    options(change, copies.map((copy) => copy.transform));
+    choose();
+  }
+
+  // -- keys -----------------------------------------------------------------------------------------------------------
+  function step(by) {
+    if (!state.shown.length) return;
+    state.here = Math.max(0, Math.min(state.shown.length - 1, state.here + by));
+    if (state.here >= state.drawn) draw(state.here + STEP);
+    for (const card of main.querySelectorAll(".here")) card.classList.remove("here");
+    const group = state.shown[state.here];
+    group.card.classList.add("here");
+    group.card.scrollIntoView({ block: "nearest" });
+    state.copy = 0;
+    choice(0);
+  }
+  function choice(by) {
+    const group = state.shown[state.here];
+    if (!group) return null;
+    state.copy = Math.max(0, Math.min(group.copies.length - 1, state.copy + by));
+    for (const card of main.querySelectorAll(".chosen")) card.classList.remove("chosen");
+    const card = group.card.querySelectorAll(".copy")[state.copy];
+    card.classList.add("chosen");
+    return { group, copy: group.copies[state.copy], card };
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("input, select")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const chosen = () => choice(0);
+    const does = {
+      j: () => step(1), k: () => step(-1), ArrowDown: () => step(1), ArrowUp: () => step(-1),
+      l: () => choice(1), h: () => choice(-1), ArrowRight: () => choice(1), ArrowLeft: () => choice(-1),
+      "/": () => find.focus(), Escape: hideHeat,
+      o: () => chosen() && open(chosen().copy),
+      d: () => { const at = chosen(); if (at && at.copy.heat) { if (heat.hidden) showHeat(at.copy, at.card.querySelector(".picture")); else hideHeat(); } },
+      a: () => press("accept"), n: () => press("not-duplicate"), r: () => press("restore"), c: () => press("keep"),
+    }[event.key];
+    if (does) { event.preventDefault(); does(); }
+  });
+  function press(name) {
+    const at = choice(0);
+    const button = at && at.card.querySelector(`button[data-do="${name}"]`);
+    if (button && !button.disabled) button.click();
+  }
+
+  // -- actions, where a server is there to take them -------------------------------------------------------------------
+  function actions(copy, group) {
+    const bar = make("div", { class: "actions" });
+    const said = make("div", { class: "said", role: "status" });
+    const held = copy.action === "quarantined";
+    const offer = [["accept", "Quarantine", !held && data.facts.can.includes("accept") && copy.proven !== false], ["not-duplicate", "Not a duplicate", !held],
+      ["restore", "Restore", held], ["keep", "Keep this one", !held && data.facts.can.includes("keep")]];
+    for (const [name, text, possible] of offer) {
+      if (!data.facts.can.includes(name)) continue;
+      const button = make("button", { type: "button", "data-do": name, disabled: !possible }, text);
+      button.addEventListener("click", () => act(name, copy, group, bar, said));
+      bar.append(button);
+    }
+    return make("div", {}, bar, said);
+  }
+  async function act(name, copy, group, bar, said) {
+    for (const button of bar.children) button.disabled = true;
+    said.textContent = "…";
+    try {
+      const answer = await fetch("act", {
+        method: "POST", credentials: "omit", headers: { "content-type": "application/json", "x-deepdupe": data.facts.guard },
+        body: JSON.stringify({ do: name, verdict: copy.id }),
+      });
+      const found = await answer.json();
+      said.textContent = found.said;
+      if (answer.ok) await refresh();
+      else for (const button of bar.children) button.disabled = false;
+    } catch (problem) {
+      said.textContent = `the server cannot be reached: ${problem.message}`;
+    }
+  }
+  async function refresh() {
+    const here = state.here, top = window.scrollY, until = state.drawn;
+    const answer = await fetch("groups.json", { credentials: "omit", headers: { "x-deepdupe": data.facts.guard } });
+    if (!answer.ok) { end.textContent = "the server does not answer"; return; }
+    begin((await answer.json()).groups);
+    draw(until);
+    window.scrollTo(0, top);
+    if (here >= 0) { state.here = Math.min(here, state.shown.length - 1) - 1; step(1); }
+  }
+
+  for (const control of [kind, change, order]) control.addEventListener("change", choose);
+  let soon = 0;
+  find.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(choose, 120); });
+  if (live) refresh();
+  else begin(state.groups);
+})();
