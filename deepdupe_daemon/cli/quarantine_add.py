@@ -33,7 +33,7 @@ _AT_ONCE = 20
 
 def quarantine_add(
     ctx: typer.Context,
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", help="Duplicates, by their paths.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Duplicates, by their paths.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of folders with action quarantine.")] = False,
     below: Annotated[Path | None, typer.Option(metavar="DIR", help="With --all: only below this folder.")] = None,
     classes: Annotated[

@@ -20,7 +20,7 @@ __all__ = ["quarantine_list"]
 
 def quarantine_list(
     ctx: typer.Context,
-    below: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Only what was below this folder.")] = None,
+    below: Annotated[Path | None, typer.Argument(metavar="DIR", help="Only what was below this folder.")] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="CLASS", help="Only this verdict. Repeatable.")
     ] = None,

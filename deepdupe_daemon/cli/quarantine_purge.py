@@ -28,7 +28,7 @@ _SHOWN = 10
 
 def quarantine_purge(
     ctx: typer.Context,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="As `quarantine list` shows them.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `quarantine list` shows them.")] = None,
     older_than: Annotated[
         str | None, typer.Option("--older-than", metavar="AGE", help="All that was moved before: 30d, 8w, 2026-03-01.")
     ] = None,

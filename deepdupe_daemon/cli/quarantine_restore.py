@@ -29,7 +29,7 @@ Pairs = Iterable[tuple[bytes, bytes]]
 
 def quarantine_restore(
     ctx: typer.Context,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="As `quarantine list` shows them.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `quarantine list` shows them.")] = None,
     path: Annotated[
         list[Path] | None, typer.Option("--path", metavar="PATH", help="By the path that it had. Repeatable.")
     ] = None,

@@ -23,7 +23,7 @@ __all__ = ["quarantine_verify"]
 
 def quarantine_verify(
     ctx: typer.Context,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Only these. Default: all.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Only these. Default: all.")] = None,
     config: ConfigFile = None,
     state_dir: StateDir = None,
     as_json: AsJson = False,
