@@ -67,15 +67,21 @@ def inspect_action(row: ActionRow) -> Iterator[Finding]:
 
 
 def inspect_unknown(place: bytes, known: set[str]) -> Iterator[Finding]:
-    """What lies in a quarantine folder and is not among the `known` tokens. Raises ActionRefused, OSError."""
-    for token, manifest in manifests_in(place):
-        if token in known:
-            continue
-        if isinstance(manifest, ManifestError):
-            yield Finding(place, token, None, Problem.NO_MANIFEST, manifest.what)
-        else:
-            detail = f"it is not in this ledger; {manifest.action} of another"
-            yield Finding(place, token, None, Problem.UNKNOWN, detail, manifest.intent.files[0].file.path)
+    """What lies in a quarantine folder and is not among the `known` tokens; nothing where there is no such folder."""
+    try:
+        for token, manifest in manifests_in(place):
+            if token in known:
+                continue
+            if isinstance(manifest, ManifestError):
+                yield Finding(place, token, None, Problem.NO_MANIFEST, manifest.what)
+            else:
+                detail = f"nothing of this ledger rests there; it was {manifest.action} when it was written"
+                yield Finding(place, token, None, Problem.UNKNOWN, detail, manifest.intent.files[0].file.path)
+    except FileNotFoundError:
+        return
+    except (OSError, ActionRefused) as error:
+        why = error.what if isinstance(error, ActionRefused) else str(error.strerror)
+        yield Finding(place, "", None, Problem.UNREACHABLE, why)
 
 
 def manifests_in(place: bytes) -> Iterator[tuple[str, Manifest | ManifestError]]:

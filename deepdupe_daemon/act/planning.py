@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deepdupe_daemon.act.held import digest_of, hold
+from deepdupe_daemon.act.place import is_quarantine
 from deepdupe_daemon.act.refusal import explained
 from deepdupe_daemon.errors import ActionRefused
 from deepdupe_daemon.ledger import ActionFile, FileRow, Intent, Ledger, Party, VerdictRow
@@ -41,6 +42,9 @@ def plan_action(
         files.append((duplicate, keeper))
     root = files[0][0].root
     members: list[tuple[Party, Party | None]] = [*files, *((_companion(path, root), None) for path in companions)]
+    for member, _ in members:
+        if is_quarantine(member.path, [place]):
+            raise ActionRefused("it lies in quarantine", kind="in-quarantine", where=display_path(member.path))
     return Intent(
         token=_token(now_ns),
         verdict_id=verdicts[0].verdict_id,

@@ -405,7 +405,9 @@ def test_a_missing_quarantine_is_told_from_an_empty_one(ground: Ground) -> None:
     os.rename(folder, folder + b"-away")
     assert Problem.MISSING in [finding.problem for finding in ground.quarantine.verify()]
     os.rename(ground.place, ground.place + b"-away")
-    assert [finding.problem for finding in ground.quarantine.verify([moved.action_id])] == [Problem.UNREACHABLE]
+    assert [finding.problem for finding in ground.quarantine.verify()] == [Problem.UNREACHABLE]
+    os.symlink(ground.place + b"-away", ground.place)
+    assert [finding.problem for finding in ground.quarantine.verify()] == [Problem.UNREACHABLE] * 2
 
 
 # -- file systems that cannot rename without replacing -----------------------------------------------------------------
@@ -449,6 +451,12 @@ def test_a_plan_speaks_of_what_is_there_now(ground: Ground) -> None:
     assert refused(ground.plan, verdict).kind == "keeper-changed"
     ground.ledger.note_gone(verdict.verdict.duplicate.path)
     assert refused(ground.plan, verdict).kind == "changed"
+
+
+def test_what_lies_in_quarantine_is_not_moved_there(ground: Ground) -> None:
+    verdict = ground.judge(ground.file("Trash/a.jpg", b"a"), ground.file("b.jpg", b"b"))
+    ground.place = os.fsencode(ground.root / "Trash")
+    assert refused(ground.plan, verdict).kind == "in-quarantine"
 
 
 def test_a_companion_that_is_not_there_is_said(ground: Ground) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deepdupe_daemon.act.moving import move_in
 from deepdupe_daemon.errors import ActionRefused
 from deepdupe_daemon.ledger import VerdictRow
 from tests.act.ground import Ground, tree
@@ -49,8 +51,6 @@ def race(actors: list[tuple[Ground, VerdictRow]]) -> list[str]:
             try:
                 os.close(gate_write)
                 os.read(gate_read, 1)
-                from deepdupe_daemon.act.moving import move_in
-
                 move_in(row, 0)
                 word = "moved"
             except ActionRefused as refused:
@@ -120,8 +120,6 @@ def test_of_a_ring_of_copies_one_rests(daemons: Callable[[int], list[Ground]]) -
 
 
 def test_a_file_that_another_program_has_locked_waits(daemons: Callable[[int], list[Ground]]) -> None:
-    import fcntl
-
     [ground] = daemons(1)
     verdict = ground.pair()
     with open(verdict.verdict.keeper.path, "rb") as held:
