@@ -6,10 +6,10 @@ import errno
 import os
 from contextlib import ExitStack, suppress
 
-from deepdupe_daemon.act.descriptors import sync
+from deepdupe_daemon.act.descriptors import sync, walk
 from deepdupe_daemon.act.held import HeldFile, hold
 from deepdupe_daemon.act.manifest import Manifest, remove_manifest, write_manifest
-from deepdupe_daemon.act.place import aside_name, open_action, open_place
+from deepdupe_daemon.act.place import aside_name, open_action, place_in
 from deepdupe_daemon.act.proof import lock_files, prove_apart, prove_keeper, prove_member
 from deepdupe_daemon.act.refusal import explained
 from deepdupe_daemon.act.transfer import Aside, Leg, Standing, Transfer
@@ -27,7 +27,10 @@ def part_name(stored: bytes) -> bytes:
 
 def move_in(row: ActionRow, now_ns: int) -> None:
     """Move an intent's files into quarantine. Raises ActionRefused, after which every file is in its place and nothing
-    is left in quarantine; ActionUnfinished where recovery must go on."""
+    is left in quarantine; ActionUnfinished where recovery must go on.
+
+    From the proof on nothing is reached by its path any more: every folder on the way is held open before.
+    """
     intent = row.intent
     with ExitStack() as stack:
         members, keepers = [], []
@@ -38,6 +41,8 @@ def move_in(row: ActionRow, now_ns: int) -> None:
             if member.keeper is not None:
                 with explained(member.keeper.path, of="keeper"):
                     keepers.append((stack.enter_context(hold(member.keeper.path, member.keeper.root)), member.keeper))
+        with explained(intent.place, of="place"):
+            parent_fd = stack.enter_context(walk(os.path.dirname(intent.place)))
         held_keepers = [keeper for keeper, _ in keepers]
         prove_apart(members, held_keepers)
         lock_files(members, held_keepers)
@@ -45,8 +50,8 @@ def move_in(row: ActionRow, now_ns: int) -> None:
             prove_keeper(keeper, party, [intent.place])
         for file, member in zip(members, intent.files, strict=True):
             prove_member(file, member.file)
-        with explained(intent.place):
-            place_fd = stack.enter_context(open_place(intent.place, make=True))
+        with explained(intent.place, of="place"):
+            place_fd = stack.enter_context(place_in(parent_fd, intent.place, make=True))
             folder_fd = stack.enter_context(open_action(place_fd, intent.token, intent.place, make=True))
         try:
             with explained(intent.place):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from deepdupe_daemon.act.descriptors import make_folder, open_folder, walk
 from deepdupe_daemon.act.refusal import refusal
 from deepdupe_daemon.errors import ActionRefused
 from deepdupe_daemon.model import display_path
 
-__all__ = ["QUARANTINE", "aside_name", "is_quarantine", "open_action", "open_place", "quarantine_folder"]
+__all__ = ["QUARANTINE", "aside_name", "is_quarantine", "open_action", "open_place", "place_in", "quarantine_folder"]
 
 #: the folder's name under a root; intake never looks into a folder whose name begins so
 QUARANTINE = b".deepdupe-quarantine"
@@ -39,22 +39,32 @@ def is_quarantine(path: bytes, places: Sequence[bytes]) -> bool:
 
 
 @contextmanager
-def open_place(place: bytes, *, make: bool = False) -> Iterator[int]:
-    """The quarantine folder, made where there is none and `make` is given. Raises ActionRefused, OSError."""
-    parent, name = os.path.split(place.rstrip(b"/"))
-    with ExitStack() as stack:
-        parent_fd = stack.enter_context(walk(parent))
-        try:
-            fd = make_folder(name, parent_fd, _PRIVATE)[0] if make else open_folder(name, parent_fd)
-        except NotADirectoryError as error:
-            raise _unsafe(place, "it is no folder, or a symbolic link") from error
-        stack.callback(os.close, fd)
+def open_place(place: bytes) -> Iterator[int]:
+    """The quarantine folder, held open. Raises ActionRefused (unsafe-place), OSError."""
+    with walk(os.path.dirname(place)) as parent_fd, place_in(parent_fd, place) as fd:
+        yield fd
+
+
+@contextmanager
+def place_in(parent_fd: int, place: bytes, *, make: bool = False) -> Iterator[int]:
+    """The quarantine folder in its parent, made where there is none and `make` is given.
+
+    Raises ActionRefused (unsafe-place), OSError.
+    """
+    name = os.path.basename(place)
+    try:
+        fd = make_folder(name, parent_fd, _PRIVATE)[0] if make else open_folder(name, parent_fd)
+    except NotADirectoryError as error:
+        raise _unsafe(place, "it is no folder, or a symbolic link") from error
+    try:
         status = os.fstat(fd)
         if status.st_uid != os.geteuid():
             raise _unsafe(place, f"it belongs to user {status.st_uid}, and this is user {os.geteuid()}")
         if status.st_mode & _WRITABLE_BY_OTHERS:
             raise _unsafe(place, "others may write to it")
         yield fd
+    finally:
+        os.close(fd)
 
 
 @contextmanager

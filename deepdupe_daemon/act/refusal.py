@@ -34,11 +34,15 @@ _MEANINGS = MappingProxyType(
 
 
 def refusal(error: OSError, path: bytes, *, of: str = "") -> ActionRefused:
-    """The refusal that follows from `error` at `path`. `of`: "keeper" where it is the copy to keep that failed."""
+    """The refusal that follows from `error` at `path`. `of`: "keeper" or "place" where it is the copy to keep, or the
+    quarantine folder, that failed."""
     kind, sentence, retry = _MEANINGS.get(error.errno or 0, ("io", f"it cannot be handled: {error.strerror}", True))
     if of == "keeper":
         kind = "keeper-gone" if kind in ("gone", "symlink") else "keeper-unreadable"
         sentence = f"the copy to keep: {sentence}"
+    elif of == "place":
+        kind, retry = {"gone": ("offline", True), "symlink": ("unsafe-place", False)}.get(kind, (kind, retry))
+        sentence = f"the quarantine folder: {sentence}"
     return ActionRefused(sentence, kind=kind, retry=retry, where=display_path(path))
 
 

@@ -354,6 +354,19 @@ def test_a_quarantine_folder_that_is_not_ours(ground: Ground, verdict: VerdictRo
     assert not os.path.lexists(tmp_path / "nowhere")
 
 
+def test_a_configured_folder_that_is_away_is_waited_for(ground: Ground, verdict: VerdictRow, tmp_path: Path) -> None:
+    ground.place = os.fsencode(tmp_path / "disk" / "quarantine")
+    for what, expected in (("away", ("offline", True)), ("symlink", ("unsafe-place", False))):
+        if what == "symlink":
+            (tmp_path / "disk").symlink_to(tmp_path)
+        with pytest.raises(ActionRefused) as caught:
+            ground.move(verdict)
+        assert (caught.value.kind, caught.value.retry) == expected
+    (tmp_path / "disk").unlink()
+    (tmp_path / "disk").mkdir()
+    assert ground.move(verdict).moved_at_ns
+
+
 def test_a_quarantine_folder_that_becomes_a_symlink_after_the_proof(
     ground: Ground, verdict: VerdictRow, after_the_proof: Interfere, tmp_path: Path
 ) -> None:
