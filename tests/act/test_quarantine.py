@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import stat
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,12 @@ from deepdupe_daemon.ledger import ActionRow, ActionState, Ledger
 from deepdupe_daemon.model import FileState, VerdictClass
 from tests.act.ground import Ground, likeness, tree
 
-#: user::rw- user:1234:r-- group::r-- mask::r-- other::---
-ACL = bytes.fromhex("0200000001000600ffffffff02000400d204000004000400ffffffff10000400ffffffff20000000ffffffff")
-ACL_WORDS = ["user::rw-", "user:1234:r--", "group::r--", "mask::r--", "other::---"]
+#: what an ACL's entries have as id that name nobody
+NOBODY = 0xFFFFFFFF
+#: a user that is named in an ACL; one that a user namespace may not know is none
+USER = os.geteuid() or 1234
+ACL = struct.pack("<I" + "HHI" * 5, 2, 1, 6, NOBODY, 2, 4, USER, 4, 4, NOBODY, 16, 4, NOBODY, 32, 0, NOBODY)
+ACL_WORDS = ["user::rw-", f"user:{USER}:r--", "group::r--", "mask::r--", "other::---"]
 NAMES = [
     b"plain.jpg",
     b"n" * 251 + b".jpg",
@@ -197,6 +202,27 @@ def test_by_hand_with_the_tools_that_every_system_has(ground: Ground) -> None:
             pytest.skip(f"{command[0]} is not installed")
     assert likeness(os.fsencode(copy)) == before
     assert path not in tree(ground.root)
+
+
+def test_a_file_system_that_keeps_no_attributes_gets_no_copy(
+    ground: Ground, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on FAT: what the copy would lose is named, and the file stays."""
+    path = ground.file("a.jpg", b"a").key.path
+    os.setxattr(path, "user.rating", b"5")
+    verdict = ground.judge(ground.see(path), ground.file("kept.jpg", b"kept"))
+    ground.place = os.fsencode(other_disk / "quarantine")
+
+    def unknown(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "setxattr", unknown)
+        refusal = refused(ground.move, verdict)
+    assert refusal.kind == "metadata"
+    assert "user.rating" in refusal.what
+    assert os.path.lexists(path)
+    assert tree(other_disk) == set()
 
 
 def test_an_acl_of_another_version_is_not_guessed() -> None:
