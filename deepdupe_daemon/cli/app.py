@@ -26,6 +26,7 @@ from deepdupe_daemon.cli.rescan import rescan
 from deepdupe_daemon.cli.review import review
 from deepdupe_daemon.cli.run import run
 from deepdupe_daemon.cli.scan import scan
+from deepdupe_daemon.cli.service_commands import service_install, service_uninstall
 from deepdupe_daemon.cli.setup import setup
 from deepdupe_daemon.cli.status import status
 from deepdupe_daemon.cli.watch import watch
@@ -64,6 +65,10 @@ def build_app() -> typer.Typer:
     quarantine.command("purge")(quarantine_purge)
     quarantine.command("resume")(quarantine_resume)
     app.add_typer(quarantine, name="quarantine")
+    service = _group("The systemd service.")
+    service.command("install")(service_install)
+    service.command("uninstall")(service_uninstall)
+    app.add_typer(service, name="service")
     mark = _group("Remember what you know better.")
     mark.command("not-duplicate")(not_duplicate)
     app.add_typer(mark, name="mark")
