@@ -37,7 +37,8 @@ class Config(Section):
     )
     runtime_dir: Path | None = Field(
         default=None,
-        description="Folder of the control socket that `status`, `check` and others use. null: the state dir.",
+        description="Folder of the control socket that `status`, `check` and others use. null: the one that systemd "
+        "makes in /run for a service of the machine, else the state dir.",
     )
     models: Annotated[tuple[ModelConfig, ...], Field(min_length=1)] = Field(
         default=(ModelConfig(),),

@@ -7,16 +7,28 @@ import socket
 from pathlib import Path
 from typing import Any, Self
 
-from deepdupe_daemon.config import Config
+from deepdupe_daemon.config import DEFAULT_STATE_DIR, Config
 from deepdupe_daemon.errors import ControlError
 from deepdupe_daemon.service import protocol
 
 __all__ = ["ControlClient", "socket_path"]
 
 
+#: what RuntimeDirectory= of the units makes, beside StateDirectory=
+RUNTIME_DIR = Path("/run/deepdupe-daemon")
+
+
 def socket_path(config: Config) -> Path:
-    """Where the daemon of this configuration listens: the runtime dir's `control.sock`, else the state dir's."""
-    return (config.runtime_dir or config.state_dir) / "control.sock"
+    """Where the daemon of this configuration listens: `control.sock` in its runtime dir, else in its state dir.
+
+    A service of the machine has its runtime dir in /run, from before it starts until it has ended, whether or not the
+    configuration names one: /run/deepdupe-daemon/x for /var/lib/deepdupe-daemon/x.
+    """
+    folder = config.runtime_dir
+    if folder is None and config.state_dir.is_relative_to(DEFAULT_STATE_DIR):
+        folder = RUNTIME_DIR / config.state_dir.relative_to(DEFAULT_STATE_DIR)
+        folder = folder if folder.is_dir() else None
+    return (folder or config.state_dir) / "control.sock"
 
 
 class ControlClient:

@@ -14,7 +14,17 @@ from typing import Any
 
 from deepdupe_daemon.errors import ControlError
 
-__all__ = ["MAX_LINE_BYTES", "VERSION", "decode_path", "encode_path", "read_line", "write_line"]
+__all__ = [
+    "MAX_LINE_BYTES",
+    "VERSION",
+    "complete",
+    "decode_path",
+    "encode_path",
+    "line_of",
+    "parse",
+    "read_line",
+    "write_line",
+]
 
 VERSION = 1
 
@@ -37,22 +47,37 @@ def decode_path(text: object) -> bytes:
     return path
 
 
+def line_of(message: dict[str, Any]) -> bytes:
+    """A message as it is sent."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
 def write_line(sock: socket.socket, message: dict[str, Any]) -> None:
-    sock.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+    sock.sendall(line_of(message))
 
 
 def read_line(sock: socket.socket) -> dict[str, Any] | None:
     """The next message, or None when the other side has hung up. Raises ControlError for what is no message."""
     buffer = bytearray()
-    while not buffer.endswith(b"\n"):
+    while not complete(buffer):
         part = sock.recv(65536)
         if not part:
             if buffer:
                 raise ControlError("the connection broke off inside a message")
             return None
         buffer += part
-        if len(buffer) > MAX_LINE_BYTES:
-            raise ControlError(f"a message may hold at most {MAX_LINE_BYTES} bytes")
+    return parse(buffer)
+
+
+def complete(buffer: bytearray) -> bool:
+    """Whether `buffer` holds a whole message. Raises ControlError where it is longer than any message may be."""
+    if len(buffer) > MAX_LINE_BYTES:
+        raise ControlError(f"a message may hold at most {MAX_LINE_BYTES} bytes")
+    return buffer.endswith(b"\n")
+
+
+def parse(buffer: bytearray) -> dict[str, Any]:
+    """The message in one line. Raises ControlError for what is none."""
     try:
         message = json.loads(buffer)
     except (ValueError, RecursionError) as bad:

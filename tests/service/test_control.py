@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.config import config_for_folders
 from deepdupe_daemon.errors import ControlError
-from deepdupe_daemon.service import protocol
+from deepdupe_daemon.service import control, protocol
 from deepdupe_daemon.service.control import ControlServer
 from deepdupe_daemon.service.control_client import ControlClient, socket_path
+from deepdupe_daemon.service.peer import Peer, check_peer, own_group, peer_of
 
 
 def _boom(_request: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,12 +30,10 @@ def _boom(_request: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "run" / "control.sock"
-    control = ControlServer(
-        path, {"echo": lambda request: {"said": request["word"]}, "boom": _boom}, read_timeout_s=0.5
-    )
-    control.start()
+    server = ControlServer(path, {"echo": lambda request: {"said": request["word"]}, "boom": _boom}, read_timeout_s=0.5)
+    server.start()
     yield path
-    control.stop()
+    server.stop()
     assert not path.exists(), "a stopped daemon leaves no socket that looks alive"
 
 
@@ -45,8 +50,105 @@ def test_an_operation_answers(server: Path) -> None:
     assert ControlClient(server).request("echo", word="hallo")["said"] == "hallo"
 
 
-def test_the_socket_is_for_its_owner_alone(server: Path) -> None:
-    assert server.stat().st_mode & 0o777 == 0o600
+def test_the_socket_is_for_its_owner_and_that_owners_own_group_alone(server: Path) -> None:
+    assert server.stat().st_mode & 0o777 == (0o660 if own_group() is not None else 0o600)
+
+
+@pytest.mark.parametrize(
+    ("peer", "group", "allowed"),
+    [
+        (Peer(0, 0, frozenset()), None, True),
+        (Peer(1000, 1000, frozenset()), None, True),
+        (Peer(1001, 1001, frozenset()), None, False),
+        (Peer(1001, 1001, frozenset({1000})), None, False),
+        (Peer(1001, 1001, frozenset({1000})), 1000, True),
+        (Peer(1001, 1000, frozenset()), 1000, True),
+        (Peer(65534, 65534, frozenset({65534})), 1000, False),
+    ],
+)
+def test_who_may_ask(peer: Peer, group: int | None, allowed: bool) -> None:
+    if allowed:
+        check_peer(peer, 1000, group)
+    else:
+        with pytest.raises(ControlError, match=f"user {peer.uid} may not control"):
+            check_peer(peer, 1000, group)
+
+
+def test_the_kernel_says_who_asks() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        peer = peer_of(ours)
+    assert (peer.uid, peer.gid) == (os.geteuid(), os.getegid())
+    assert peer.groups == frozenset(os.getgroups())
+
+
+def test_a_stranger_is_refused_before_a_byte_is_read(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "peer_of", lambda _connection: Peer(4242, 4242, frozenset()))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(60)
+        sock.connect(str(server))
+        assert b"user 4242 may not control" in sock.recv(65536)
+
+
+def test_a_request_has_to_arrive_as_a_whole_in_time(server: Path) -> None:
+    """One byte now and then keeps no connection open for longer."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(60)
+        sock.connect(str(server))
+        never = threading.Event()
+        with pytest.raises(OSError, match=r"pipe|reset"):  # noqa: PT012 - which of the bytes is one too many is not known
+            for byte in b"{" * 1000:
+                sock.sendall(bytes([byte]))
+                never.wait(0.05)
+
+
+def test_who_asks_too_often_waits_and_is_answered(tmp_path: Path) -> None:
+    server = ControlServer(tmp_path / "s", {"echo": lambda _request: {}}, rate_per_s=100.0)
+    server.start()
+    try:
+        began_s = SystemClock().monotonic_s()
+        assert all(ControlClient(tmp_path / "s").request("echo")["ok"] for _ in range(90))
+        assert SystemClock().monotonic_s() - began_s >= (90 - control.BURST - 5) / 100.0
+    finally:
+        server.stop()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    raw=st.one_of(
+        st.binary(max_size=300),
+        st.binary(max_size=300).map(lambda raw: raw + b"\n"),
+        JSON.map(lambda value: json.dumps(value).encode() + b"\n"),
+        st.fixed_dictionaries({"v": st.just(1), "op": st.sampled_from(["echo", "boom", "add", "x"]), "word": JSON}).map(
+            lambda value: json.dumps(value).encode() + b"\n"
+        ),
+    )
+)
+def test_whatever_is_sent_the_next_asker_is_answered(fuzzed: Path, raw: bytes) -> None:
+    answer = ask(fuzzed, raw)
+    assert answer == b"" or json.loads(answer)["ok"] in (True, False)
+    assert ControlClient(fuzzed).request("echo", word="still here")["said"] == "still here"
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("fuzz") / "s"
+    operations = {
+        "echo": lambda request: {"said": request["word"]},
+        "boom": _boom,
+        "add": lambda request: {"sum": 1 + request["word"]},
+    }
+    server = ControlServer(path, operations, rate_per_s=1e6)
+    server.start()
+    yield path
+    server.stop()
 
 
 def test_a_refusal_reaches_the_asker_with_its_hint(server: Path) -> None:

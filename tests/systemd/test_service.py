@@ -11,7 +11,7 @@ import pytest
 
 from deepdupe_daemon.act import Kind
 from tests.service.pictures import photo, save
-from tests.systemd.installed import HOME_ROOT, UNIT, Installed
+from tests.systemd.installed import HOME_ROOT, PROGRAM, UNIT, Installed
 
 Eventually = Callable[..., None]
 
@@ -111,6 +111,22 @@ def test_what_it_watches_cannot_be_written_by_it(service: Installed) -> None:
 def test_the_workers_have_locked_themselves_in_under_the_units_own_filter(service: Installed) -> None:
     protections = json.loads(service.program("status", "--json"))["decoder"]["protections"]
     assert {"landlock", "seccomp", "no-new-privs"} <= set(protections)
+
+
+def test_its_socket_is_for_its_own_group(service: Installed) -> None:
+    status = service.box.run("stat", "-c", "%a %U %G", "/run/deepdupe-daemon/control.sock").strip()
+    assert status == "660 deepdupe deepdupe"
+    ask = (
+        "import json, socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/deepdupe-daemon/control.sock');"
+        's.sendall(b\'{"v": 1, "op": "rescan"}\\n\'); print(s.recv(999).decode())'
+    )
+    python = f"{PROGRAM}/bin/python"
+    member = service.box.run("setpriv", "--reuid=65534", "--regid=65534", "--groups=deepdupe", python, "-c", ask)
+    assert json.loads(member) == {"ok": True}
+    stranger = service.box.run(
+        *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-c", ask), check=False
+    )
+    assert "PermissionError" in stranger
 
 
 def test_the_catalog_explains_an_alert(service: Installed, original: Path, eventually: Eventually) -> None:

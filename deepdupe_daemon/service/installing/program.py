@@ -108,7 +108,7 @@ def build_program(prefix: Path, interpreter: Interpreter, names: list[str], unit
         script = fresh / "bin" / PROJECT
         script.write_text(_SCRIPT.format(prefix=prefix))
         script.chmod(0o755)
-        tried = [fresh / "bin" / "python", "-I", "-m", "deepdupe_daemon", "--version"]
+        tried = [str(fresh / "bin" / "python"), "-I", "-m", "deepdupe_daemon", "--version"]
         if interpreter.copied is None:  # else its links lead to where it will lie
             subprocess.run(tried, check=True, capture_output=True, text=True, cwd="/")
         if prefix.exists():
