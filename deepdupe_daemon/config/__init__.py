@@ -15,6 +15,7 @@ from deepdupe_daemon.config.hooks import HOOK_EVENTS, HookConfig
 from deepdupe_daemon.config.intake import IntakeConfig
 from deepdupe_daemon.config.judging import AlertConfig, JudgeConfig
 from deepdupe_daemon.config.load import load_config
+from deepdupe_daemon.config.metrics import MetricsConfig
 from deepdupe_daemon.config.model_choice import ModelConfig
 from deepdupe_daemon.config.patterns import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, PathFilter
 from deepdupe_daemon.config.quarantine import ACTIONABLE, BreakerConfig, QuarantineConfig
@@ -38,6 +39,7 @@ __all__ = [
     "HookConfig",
     "IntakeConfig",
     "JudgeConfig",
+    "MetricsConfig",
     "ModelConfig",
     "PathFilter",
     "QuarantineConfig",

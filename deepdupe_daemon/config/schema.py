@@ -13,6 +13,7 @@ from deepdupe_daemon.config.decoder import DecoderConfig
 from deepdupe_daemon.config.hooks import HookConfig
 from deepdupe_daemon.config.intake import IntakeConfig
 from deepdupe_daemon.config.judging import AlertConfig, JudgeConfig
+from deepdupe_daemon.config.metrics import MetricsConfig
 from deepdupe_daemon.config.model_choice import ModelConfig
 from deepdupe_daemon.config.quarantine import QuarantineConfig
 from deepdupe_daemon.config.roots import RootConfig
@@ -63,6 +64,7 @@ class Config(Section):
         "on its standard input. One that fails is reported and holds nothing up.",
     )
     alerts: AlertConfig = Field(default=AlertConfig(), description="Where alerts go.")
+    metrics: MetricsConfig = Field(default=MetricsConfig(), description="Figures for Prometheus.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least important messages that are written."
     )

@@ -13,6 +13,7 @@ from deepdupe_daemon.act import Record, alert_record
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.ledger import Ledger, OrderState, VerdictRow
 from deepdupe_daemon.model import VerdictClass
+from deepdupe_daemon.service.meters import Meters
 from deepdupe_daemon.service.pulse import Pulse
 
 __all__ = ["Alerter"]
@@ -35,6 +36,7 @@ class Alerter:
         clock: Clock,
         wants: Callable[[Ledger, VerdictRow], bytes | None] = lambda _ledger, _row: None,
         on_orders: Callable[[], None] = lambda: None,
+        meters: Meters | None = None,
     ) -> None:
         """`classes`: which verdicts are told; the others are only kept. `wants`: the root out of which the duplicate of
         a verdict is to be quarantined, or None. `on_orders`: there are new orders; called in the alerting thread."""
@@ -44,6 +46,7 @@ class Alerter:
         self._clock = clock
         self._wants = wants
         self._on_orders = on_orders
+        self._meters = meters or Meters()
         self._wake = threading.Event()
         self._stopping = False
         self._told = 0
@@ -109,6 +112,8 @@ class Alerter:
                 waited_ns = self._clock.now_ns() - file.arrived_at_ns if file is not None else None
                 latency_ms = max(0, waited_ns // 1_000_000) if waited_ns is not None else None
                 self.pulse.beat()
+                if latency_ms is not None:
+                    self._meters.took("alert", latency_ms / 1000)
                 action = _action_on(ledger, row)
                 self._emit(alert_record(row.verdict, verdict_id=row.label, latency_ms=latency_ms, action=action))
                 self._told += 1

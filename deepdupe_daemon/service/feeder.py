@@ -11,6 +11,7 @@ from deepdupe_daemon.errors import FileFailed
 from deepdupe_daemon.ledger import FileRow, Ledger
 from deepdupe_daemon.model import F32Array, Sighting
 from deepdupe_daemon.service.inbox import Embedded, Failed, Inbox
+from deepdupe_daemon.service.meters import Meters
 from deepdupe_daemon.service.pulse import Pulse
 from deepdupe_daemon.vision import DecoderPool, Job
 
@@ -36,6 +37,7 @@ class Feeder:
         inbox: Inbox,
         clock: Clock,
         window: int,
+        meters: Meters,
     ) -> None:
         self._open_ledger = open_ledger
         self._pool = pool
@@ -43,11 +45,12 @@ class Feeder:
         self._inbox = inbox
         self._clock = clock
         self._window = window
+        self._meters = meters
         self._wake = threading.Event()
         self._stopping = False
         self._lock = threading.Lock()
         self._in_flight: set[int] = set()
-        self._sightings: dict[int, tuple[FileRow, Sighting]] = {}
+        self._sightings: dict[int, tuple[FileRow, Sighting, float]] = {}
         self.pulse = Pulse()
 
     def run(self) -> None:
@@ -100,9 +103,10 @@ class Feeder:
         with self._lock:
             self._in_flight.add(row.file_id)
         future = self._pool.see(row.file_id, row.key, live=row.live)
-        future.add_done_callback(lambda done: self._seen(row, done))
+        began_s = self._clock.monotonic_s()
+        future.add_done_callback(lambda done: self._seen(row, done, began_s))
 
-    def _seen(self, row: FileRow, done: Future[Sighting | None]) -> None:
+    def _seen(self, row: FileRow, done: Future[Sighting | None], began_s: float) -> None:
         """In a thread of the pool, which therefore waits while the forward thread has enough: the back-pressure."""
         try:
             sighting = done.result()
@@ -111,17 +115,20 @@ class Feeder:
             return
         except CancelledError:
             return  # the service stops; the row stays pending
+        now_s = self._clock.monotonic_s()
+        self._meters.took("decode", now_s - began_s)
         if sighting is None:
             return  # the bytes are known, or another file of the same bytes is on its way
         with self._lock:
-            self._sightings[row.file_id] = row, sighting
+            self._sightings[row.file_id] = row, sighting, now_s
         self._submit(Job(row.file_id, sighting.inputs, row.live))
 
     def embedded(self, done: Sequence[tuple[Job, dict[str, F32Array] | Exception]]) -> None:
         """A batch has gone through every model. Called in the forward thread."""
         for job, outcome in done:
             with self._lock:
-                row, sighting = self._sightings.pop(job.file_id)
+                row, sighting, began_s = self._sightings.pop(job.file_id)
+            self._meters.took("forward", self._clock.monotonic_s() - began_s)
             if isinstance(outcome, FileFailed):
                 self._inbox.put(Failed(row.file_id, row.key, row.attempts, outcome))
             elif isinstance(outcome, Exception):

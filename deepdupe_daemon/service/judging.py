@@ -17,6 +17,7 @@ from deepdupe_daemon.service.examiner import Examiner, Subject
 from deepdupe_daemon.service.grouping import Grouping
 from deepdupe_daemon.service.inbox import Embedded, Failed, Inbox, Item, Known, Question
 from deepdupe_daemon.service.membership import Membership
+from deepdupe_daemon.service.meters import Meters
 from deepdupe_daemon.service.neighbourhood import Neighbourhood
 from deepdupe_daemon.service.pulse import Pulse
 from deepdupe_daemon.service.sentencing import is_news, verdict_of
@@ -68,6 +69,7 @@ class Judging:
         on_vectors: Callable[[], None],
         emit: Callable[[Record], None],
         retry: Retry | None = None,
+        meters: Meters | None = None,
     ) -> None:
         """`on_settled(file_ids)`: no longer in flight. The callbacks are called in the judging thread."""
         self._inbox = inbox
@@ -81,6 +83,7 @@ class Judging:
         self._on_vectors = on_vectors
         self._emit = emit
         self._retry = retry if retry is not None else Retry()
+        self._meters = meters or Meters()
         self._stopping = False
         self.pulse = Pulse()
         self.keep_by(membership)
@@ -112,8 +115,11 @@ class Judging:
             self.pulse.rest()
             items = self._inbox.take(BATCH)
             self.pulse.beat()
+            began_s = self._clock.monotonic_s()
             self._commit([item for item in items if not isinstance(item, Question)])
             self._judge_seen()
+            if items:
+                self._meters.took("judge", self._clock.monotonic_s() - began_s)
             questions = [item for item in items if isinstance(item, Question)]
             for question in questions:
                 _answer(question)

@@ -29,6 +29,7 @@ from deepdupe_daemon.service.inbox import Inbox, Known, Question
 from deepdupe_daemon.service.judging import Judging
 from deepdupe_daemon.service.live_check import LiveCheck
 from deepdupe_daemon.service.membership import Membership
+from deepdupe_daemon.service.meters import Meters
 from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.service.sinks import Sink
 from deepdupe_daemon.service.switches import Switches
@@ -59,6 +60,7 @@ class Pipeline:
         models: ResidentModels,
         watch: bool,
         on_fatal: OnFatal,
+        meters: Meters | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -72,6 +74,7 @@ class Pipeline:
         self._claims_desk = LedgerDesk(self.open_ledger, "ledger-claims")
         self.claims = Claims(self._is_known, self._known)
         self.switches = Switches(config.roots, clock, acting=watch)  # a scan looks, and moves nothing
+        self._meters = meters or Meters()
         self.alerter = Alerter(
             open_ledger=self.open_ledger,
             emit=sink.emit,
@@ -79,6 +82,7 @@ class Pipeline:
             clock=clock,
             wants=self.switches.wants,
             on_orders=lambda: self.carrying.poke(),
+            meters=self._meters,
         )
         self.carrying = Carrying(
             config,
@@ -150,6 +154,7 @@ class Pipeline:
             inbox=self.inbox,
             clock=self.clock,
             window=min(max(LEAST_WINDOW, 2 * resident.batch_ceiling), MOST_WINDOW),
+            meters=self._meters,
         )
         self._judging = start_thread("judging", self._judge, self._on_fatal)
         self._threads = [
@@ -256,6 +261,7 @@ class Pipeline:
                 on_verdicts=self.alerter.poke,
                 on_vectors=self.store.poke,
                 emit=self._sink.emit,
+                meters=self._meters,
             )
             self._judge_no_more = judging.stop
             self.judging_pulse = judging.pulse
@@ -288,6 +294,7 @@ class Pipeline:
         return file_id < 0 or self.claims.claim(file_id, key, digest)
 
     def _embedded(self, done: Sequence[tuple[Job, dict[str, F32Array] | Exception]]) -> None:
+        self._meters.batch(len(done))
         for job, outcome in done:
             if job.file_id < 0:
                 self.live_check.embedded(job, outcome)

@@ -20,6 +20,8 @@ from deepdupe_daemon.service.control_client import socket_path
 from deepdupe_daemon.service.digest import Digest
 from deepdupe_daemon.service.gauge import Gauge
 from deepdupe_daemon.service.hooks import Hooks
+from deepdupe_daemon.service.measuring import Measuring
+from deepdupe_daemon.service.meters import MeteredSink
 from deepdupe_daemon.service.notify import Notifier
 from deepdupe_daemon.service.operations import operations
 from deepdupe_daemon.service.pipeline import Pipeline
@@ -126,10 +128,12 @@ class Supervisor:
         with lock_state_dir(self._config.state_dir):
             remember(self._config)
             hooks = start_thread("hooks", self._hooks.run, self._note_fatal) if self._hooks is not None else None
+            measuring = Measuring(self._config)
             pipeline = Pipeline(
                 self._config,
                 clock=self._clock,
-                sink=self._sink,
+                sink=MeteredSink(self._sink, measuring.meters),
+                meters=measuring.meters,
                 models=self._models,
                 watch=self._watch,
                 on_fatal=self._note_fatal,
@@ -141,6 +145,7 @@ class Supervisor:
             listener.start()
             try:
                 control.start()
+                measuring.start(pipeline)
                 pipeline.start()
                 self._serve(pipeline, gauge)
             finally:
@@ -150,6 +155,7 @@ class Supervisor:
                         Kind.STOPPING, "stopping: finishing what is in flight, the rest waits in the ledger"
                     )
                 control.stop()
+                measuring.stop()
                 pipeline.stop(DRAIN_S)
                 self.told = pipeline.alerter.told
                 if self._hooks is not None and hooks is not None:

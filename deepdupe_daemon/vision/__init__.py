@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         weights_at_hand,
         with_fetched_file,
     )
+    from deepdupe_daemon.vision.device_memory import device_bytes
     from deepdupe_daemon.vision.embedder import Embedder, VisionNotice
     from deepdupe_daemon.vision.fake_embedder import FakeEmbedder
     from deepdupe_daemon.vision.forward import ForwardStatus, ForwardThread
@@ -53,6 +54,7 @@ _HOMES = {
     "FetchedModel": "catalogue",
     "ModelRow": "listing",
     "VerifiedModel": "catalogue",
+    "device_bytes": "device_memory",
     "fetch_model": "catalogue",
     "list_models": "listing",
     "verify_model": "catalogue",
@@ -106,6 +108,7 @@ __all__ = [
     "VisionNotice",
     "choose_scorer",
     "default_threshold",
+    "device_bytes",
     "fetch_model",
     "list_models",
     "load_embedder",

@@ -19,14 +19,17 @@ PHOTOS = "/srv/photos"
 
 
 @pytest.fixture
-def original(tmp_path: Path) -> Path:
-    return save(photo(1), tmp_path / "original.png")
+def original(service: Installed, tmp_path: Path, eventually: Eventually) -> Path:
+    """A picture that is known in /srv/photos, so that what arrives from now on is its copy."""
+    made = save(photo(1), tmp_path / "original.png")
+    if not service.box.path(f"{PHOTOS}/original.png").exists():
+        service.drop(made, f"{PHOTOS}/original.png")
+        eventually(lambda: json.loads(service.program("status", "--json"))["files"]["indexed"] >= 1, timeout_s=60)
+    return made
 
 
 def pair(service: Installed, original: Path, name: str, folder: str = PHOTOS) -> str:
-    """A copy of the original arrives beside it; its path."""
-    if not service.box.path(f"{PHOTOS}/original.png").exists():
-        service.drop(original, f"{PHOTOS}/original.png")
+    """A copy of what is known already arrives; its path."""
     target = f"{folder}/{name}"
     service.drop(original, target)
     return target
