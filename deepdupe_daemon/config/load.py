@@ -148,7 +148,8 @@ def _disk_problems(document: Document) -> list[Problem]:
     for index, root in _sections_in(values.get("roots")):
         if isinstance(root.get("path"), str):
             location = ("roots", index, "path")
-            place = Place(root["path"], location, key_text(location))
+            waits = root.get("if_missing") == "wait"
+            place = Place(root["path"], location, key_text(location), may_be_away=waits)
             roots += [place] if place.usable else []
             if place.usable and root.get("action") == "quarantine":
                 problems += check_quarantined_root(place, ("roots", index, "action"))

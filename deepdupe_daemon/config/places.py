@@ -33,6 +33,7 @@ class Place:
     path: str
     location: Location
     name: str  # how messages about other places call it
+    may_be_away: bool = False  # it is waited for where it does not exist
 
     @property
     def usable(self) -> bool:
@@ -54,6 +55,8 @@ def check_roots(roots: Sequence[Place]) -> list[Problem]:
     seen: dict[tuple[int, int], Place] = {}
     present: list[Place] = []
     for root in roots:
+        if root.may_be_away and not os.path.lexists(os.path.expanduser(root.path)):
+            continue
         problem = _unusable(root)
         if problem is not None:
             problems.append(problem)

@@ -42,6 +42,12 @@ class RootConfig(Section):
         "others can change files there without an event. inotify: by events whatever the file system is. poll: by "
         "such walks alone.",
     )
+    if_missing: Literal["fail", "wait"] = Field(
+        default="fail",
+        description="When the folder does not exist at start, as before its disk is mounted. fail: the service does "
+        "not start, which finds a mistyped name at once. wait: it starts, says so, and watches the folder once it is "
+        "there.",
+    )
     include: tuple[Glob, ...] = Field(
         default=(),
         description="Globs of the files to look at in this folder, in place of intake.include. Empty: intake.include "

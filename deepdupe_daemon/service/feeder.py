@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.errors import FileFailed
+from deepdupe_daemon.errors import FileFailed, ModelError
 from deepdupe_daemon.ledger import FileRow, Ledger
 from deepdupe_daemon.model import F32Array, Sighting
 from deepdupe_daemon.service.inbox import Embedded, Failed, Inbox
@@ -121,7 +122,8 @@ class Feeder:
             return  # the bytes are known, or another file of the same bytes is on its way
         with self._lock:
             self._sightings[row.file_id] = row, sighting, now_s
-        self._submit(Job(row.file_id, sighting.inputs, row.live))
+        with contextlib.suppress(ModelError):  # the forward thread has ended, and has said so: the row stays pending
+            self._submit(Job(row.file_id, sighting.inputs, row.live))
 
     def embedded(self, done: Sequence[tuple[Job, dict[str, F32Array] | Exception]]) -> None:
         """A batch has gone through every model. Called in the forward thread."""

@@ -203,7 +203,7 @@ class Pipeline:
         if self._feeder is not None:
             self._feeder.stop()
             idle = threading.Event()
-            while self._feeder.in_flight and self.clock.monotonic_s() < deadline_s:
+            while self._feeder.in_flight and self.clock.monotonic_s() < deadline_s and not self._forward_ended():
                 self.clock.wait(idle, 0.02)
         self.inbox.close()
         if self._judging is not None and not self._feeder_busy():
@@ -224,6 +224,9 @@ class Pipeline:
             thread.join(self._left(deadline_s))
         self._claims_desk.close()
         self.desk.close()
+
+    def _forward_ended(self) -> bool:
+        return self.forward.status().state == "failed"  # what is in flight will not be embedded
 
     def _left(self, deadline_s: float) -> float:
         # At least a moment: whoever stops needs one to see that it shall.

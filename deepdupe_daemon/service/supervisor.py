@@ -186,8 +186,8 @@ class Supervisor:
             self._on_progress(progress)
             if not ready and pipeline.ready:
                 ready = True
-                self._notifier.ready(progress.text)
                 pipeline.report(Kind.READY, f"ready: {progress.text}")
+                self._notifier.ready(progress.text)
             elif ready:
                 self._notifier.status(progress.text)
             if not self._watch and progress.phase in ("idle", "storing") and gauge.quiet() and not pipeline.store_lag():

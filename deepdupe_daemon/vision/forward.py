@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deepdupe_daemon.clock import Clock
-from deepdupe_daemon.errors import DeepDupeError, FileFailed, ModelError
+from deepdupe_daemon.errors import DeepDupeError, FileFailed, ModelError, ModelUnavailable
 from deepdupe_daemon.model import F32Array, SpaceKey
 from deepdupe_daemon.vision.batches import BatchRunner, Outcome
 from deepdupe_daemon.vision.embedder import Embedder, VisionNotice
@@ -239,6 +239,11 @@ class ForwardThread:
 
     def _fail(self, problem: Exception) -> None:
         error = problem if isinstance(problem, DeepDupeError) else ModelError(f"{type(problem).__name__}: {problem}")
+        with self._lock:
+            served = self._state == "ready"
+        if served and isinstance(error, ModelError) and not error.retryable:
+            # what worked until now was not configured wrongly: a device was lost, and a new start may find it again
+            error = ModelUnavailable(error.what, where=error.where, hint=error.hint)
         if error is not problem:
             error.__cause__ = problem
         with self._lock:

@@ -1,0 +1,225 @@
+"""Faults at the edge: what is missing, locked, torn or lost, and what the service does about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from deepdupe_daemon.act import Kind, Record
+from deepdupe_daemon.clock import SystemClock
+from deepdupe_daemon.config import Config, load_config
+from deepdupe_daemon.errors import ConfigError, ModelUnavailable
+from deepdupe_daemon.ledger import Ledger, lock_state_dir
+from deepdupe_daemon.model import F32Array, FileState, U8Array
+from deepdupe_daemon.service import run_scan
+from deepdupe_daemon.service.loading import resident_models
+from deepdupe_daemon.service.notify import Notifier
+from deepdupe_daemon.service.resident import ResidentModels
+from deepdupe_daemon.service.sinks import CallbackSink
+from deepdupe_daemon.service.supervisor import Supervisor
+from deepdupe_daemon.vision import PdqEmbedder
+from tests.service.pictures import photo, save
+
+Eventually = Callable[..., None]
+
+EX_TEMPFAIL, EX_CONFIG = 75, 78
+
+
+class Given:
+    """A configuration file and what it names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.photos = folder / "photos"
+        self.state = folder / "state"
+        self.file = folder / "d.yaml"
+        self.photos.mkdir()
+        self.root: dict[str, Any] = {"path": str(self.photos)}
+        self.values: dict[str, Any] = {"roots": [self.root], "state_dir": str(self.state)}
+
+    def write(self, **values: Any) -> Config:
+        self.values |= values
+        self.file.write_text(yaml.safe_dump(self.values))
+        return load_config(self.file)
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """`run`, which has to end by itself."""
+        command = [sys.executable, "-m", "deepdupe_daemon", "run", "--config", str(self.file)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Given:
+    made = Given(tmp_path)
+    made.write()
+    return made
+
+
+class Running:
+    """A service in a thread of the test; `failure` is what it ended with."""
+
+    def __init__(self, config: Config, models: ResidentModels | None = None) -> None:
+        self.records: list[Record] = []
+        self.failure: BaseException | None = None
+        self.supervisor = Supervisor(
+            config,
+            clock=SystemClock(),
+            sink=CallbackSink(self.records.append),
+            notifier=Notifier(None),
+            models=models or resident_models(config, {}),
+            watch=True,
+        )
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            self.supervisor.run()
+        except BaseException as failure:  # noqa: BLE001 - looked at by the test
+            self.failure = failure
+
+    def told(self, kind: Kind) -> list[Record]:
+        return [record for record in self.records if record.kind is kind]
+
+
+@contextmanager
+def running(config: Config, models: ResidentModels | None = None) -> Iterator[Running]:
+    service = Running(config, models)
+    service.thread.start()
+    try:
+        yield service
+    finally:
+        service.supervisor.stop()
+        service.thread.join(60)
+        assert not service.thread.is_alive()
+
+
+def counts(given: Given) -> dict[FileState, int]:
+    with Ledger.open(given.state, SystemClock(), readonly=True) as ledger:
+        return {state: count for state, count in ledger.counts().items() if count}
+
+
+# -- folders ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_folder_fails_the_start_by_default_and_is_named(given: Given) -> None:
+    given.photos.rmdir()
+    (given.folder / "photo").mkdir()
+    done = given.run()
+    assert done.returncode == EX_CONFIG
+    assert f"{given.file}:" in done.stderr
+    assert f"did you mean {given.folder}/photo?" in done.stderr
+
+
+def test_a_missing_folder_is_waited_for_where_the_configuration_says_so(given: Given, eventually: Eventually) -> None:
+    given.photos.rmdir()
+    given.root["if_missing"] = "wait"
+    with running(given.write()) as service:
+        eventually(lambda: service.told(Kind.READY), timeout_s=60)
+        eventually(lambda: service.told(Kind.ROOT_OFFLINE), timeout_s=60)
+        elsewhere = given.folder / "disk"
+        save(photo(1), elsewhere / "a.png")
+        shutil.copy(elsewhere / "a.png", elsewhere / "b.png")
+        elsewhere.rename(given.photos)
+        eventually(lambda: service.told(Kind.ROOT_BACK), timeout_s=60)
+        eventually(lambda: service.told(Kind.DUPLICATE_FOUND), timeout_s=60)
+    assert service.failure is None
+
+
+def test_a_file_where_the_folder_should_be_is_not_waited_for(given: Given) -> None:
+    given.photos.rmdir()
+    given.photos.touch()
+    given.root["if_missing"] = "wait"
+    with pytest.raises(ConfigError, match="which is a file"):
+        given.write()
+
+
+# -- models and devices -----------------------------------------------------------------------------------------------
+
+
+def test_a_missing_weights_file_is_a_mistake_that_no_restart_mends(given: Given) -> None:
+    missing = given.folder / "weights.safetensors"
+    given.values["models"] = [{"name": "clip-vit-b-32", "weights": str(missing)}]
+    given.file.write_text(yaml.safe_dump(given.values))
+    done = given.run()
+    assert done.returncode == EX_CONFIG
+    assert str(missing) in done.stderr
+
+
+class Breaking(PdqEmbedder):
+    """A model whose device goes away after some pictures, as a GPU that falls off the bus."""
+
+    left = 3
+
+    def embed(self, batch: U8Array) -> dict[str, F32Array]:
+        self.left -= len(batch)
+        if self.left < 0:
+            raise RuntimeError("CUDA error: device lost")
+        return super().embed(np.ascontiguousarray(batch))
+
+
+def test_a_device_that_is_lost_ends_the_service_for_a_restart_and_loses_nothing(
+    given: Given, eventually: Eventually
+) -> None:
+    for seed in range(8):
+        save(photo(seed), given.photos / f"{seed}.png")
+    config = given.write()
+    models = ResidentModels(config, lambda _model: Breaking(), lambda _model, _space: 0.9)
+    service = Running(config, models)
+    service.thread.start()
+    service.thread.join(120)
+    assert isinstance(service.failure, ModelUnavailable), service.failure
+    assert service.failure.exit_code == EX_TEMPFAIL, "systemd starts it again, which it does not do after 78"
+    assert "device lost" in str(service.failure)
+    again = run_scan(config)
+    assert (again.indexed, again.failed) == (8, 0)
+
+
+# -- the state dir ----------------------------------------------------------------------------------------------------
+
+
+def test_a_locked_state_dir_is_told_and_may_be_free_later(given: Given) -> None:
+    run_scan(given.write())
+    with lock_state_dir(given.state):
+        done = given.run()
+    assert done.returncode == EX_TEMPFAIL
+    assert str(os.getpid()) in done.stderr
+
+
+def test_a_newer_ledger_is_refused_and_left_as_it_is(given: Given) -> None:
+    run_scan(given.write())
+    with sqlite3.connect(given.state / "ledger.sqlite") as ledger:
+        ledger.execute("PRAGMA user_version = 9999")
+    ledger.close()
+    done = given.run()
+    assert done.returncode == EX_CONFIG
+    assert "schema 9999" in done.stderr
+    with sqlite3.connect(given.state / "ledger.sqlite") as ledger:
+        assert ledger.execute("PRAGMA user_version").fetchone() == (9999,)
+    ledger.close()
+
+
+def test_a_chroma_that_does_not_open_is_set_aside_and_filled_again(given: Given, eventually: Eventually) -> None:
+    save(photo(1), given.photos / "a.png")
+    run_scan(given.write())
+    store = given.state / "chroma" / "chroma.sqlite3"
+    store.write_bytes(b"this is no database" * 100)
+    (given.state / "chroma.lock").write_bytes(b"open")  # as a kill leaves it
+    with running(given.write()) as service:
+        eventually(lambda: service.told(Kind.STORE_SET_ASIDE), timeout_s=60)
+        save(photo(1), given.photos / "b.png", compress_level=1)
+        eventually(lambda: service.told(Kind.DUPLICATE_FOUND), timeout_s=60)
+    assert service.failure is None
+    assert counts(given) == {FileState.INDEXED: 2}
+    assert [path for path in given.state.iterdir() if path.name.startswith("chroma.") and path.is_dir()], "kept"
