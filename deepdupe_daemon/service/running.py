@@ -15,6 +15,7 @@ from deepdupe_daemon.clock import Clock, SystemClock
 from deepdupe_daemon.config import Config
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import FileState
+from deepdupe_daemon.service.bounded import BoundedSink
 from deepdupe_daemon.service.hooks import Hooks
 from deepdupe_daemon.service.loading import resident_models
 from deepdupe_daemon.service.notify import Notifier
@@ -124,7 +125,7 @@ def _sink(config: Config, clock: Clock, on_record: Callable[[Record], None] | No
     sink, remark = choose_sink(config.alerts.to, stream=sys.stderr, clock=clock)
     if remark is not None:
         sink.emit(notice_record(Kind.NOTICE, remark))
-    kept = LevelSink(sink, Priority[config.log_level.upper()])
+    kept = LevelSink(BoundedSink(sink, clock), Priority[config.log_level.upper()])
     if on_record is None:
         return kept, kept
     shown = CallbackSink(on_record)
