@@ -22,6 +22,8 @@ CONFIG = f"""\
 roots:
   - path: /srv/photos
   - path: '{HOME_ROOT}'
+  - path: /srv/sorted
+    action: quarantine
 intake:
   close_settle_s: 0.05
 """
@@ -48,8 +50,9 @@ class Installed:
         self.box.run("sh", "-c", f"{self._python} -m zipfile -e /srv/dist/*.whl {site}")
         self.write(f"{site}/packages.pth", "/srv/packages\n")
         self.write(f"{PROGRAM}/bin/deepdupe-daemon", _SCRIPT, mode=0o755)
-        for folder in ("/srv/photos", HOME_ROOT):
+        for folder in ("/srv/photos", HOME_ROOT, "/srv/sorted"):
             self.box.path(folder).mkdir(parents=True)
+        self.box.path("/srv/sorted").chmod(0o777)  # to quarantine from a folder is to write in it
         self.write("/etc/deepdupe-daemon/deepdupe.yaml", CONFIG)
 
     def install(self, *options: str) -> str:

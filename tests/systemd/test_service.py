@@ -49,7 +49,7 @@ def test_it_is_active_once_its_models_are_resident_and_its_folders_watched(servi
     status = json.loads(service.program("status", "--json"))
     assert status["forward"]["state"] == "ready"
     assert status["intake"]["armed"] is True
-    assert set(status["roots"]) == {PHOTOS, HOME_ROOT}
+    assert set(status["roots"]) == {PHOTOS, HOME_ROOT, "/srv/sorted"}
 
 
 def test_the_status_text_says_how_far_it_is(service: Installed, eventually: Eventually) -> None:
@@ -109,6 +109,7 @@ def test_what_it_watches_cannot_be_written_by_it(service: Installed) -> None:
     assert "ro" in by_point["/"]
     assert "ro" in next(options for point, options in by_point.items() if point.startswith("/home/ann"))
     assert "rw" in by_point["/var/lib/deepdupe-daemon"]
+    assert "rw" in by_point["/srv/sorted"], "but for the folder that it quarantines from"
 
 
 def test_the_workers_have_locked_themselves_in_under_the_units_own_filter(service: Installed) -> None:
