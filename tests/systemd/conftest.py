@@ -46,7 +46,10 @@ def plan(wheel: Path, project_root: Path) -> Plan:
     """The packages of this environment, without ours, and the wheel."""
     packages = sysconfig.get_path("purelib")
     return Plan(
-        readonly=binds((packages, "/srv/packages"), (wheel.parent, "/srv/dist"), (project_root / "tests", "/srv/tests"))
+        readonly=binds(
+            (packages, "/srv/packages"), (wheel.parent, "/srv/dist"), (project_root / "tests", "/srv/tests")
+        ),
+        size="4g",  # of what is written; Chroma wants 2 GiB free
     )
 
 
