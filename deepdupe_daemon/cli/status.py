@@ -15,6 +15,7 @@ from deepdupe_daemon.cli.path_json import path_fields
 from deepdupe_daemon.cli.shell import Shell
 from deepdupe_daemon.cli.status_text import status_lines
 from deepdupe_daemon.cli.whereabouts import find_config
+from deepdupe_daemon.errors import StateError
 
 if TYPE_CHECKING:
     from deepdupe_daemon.config import Config
@@ -44,7 +45,13 @@ def status(
     client = ControlClient.find(found)
     answer = client.request("status") if client is not None else {}
     answer.pop("ok", None)
-    report = {"running": client is not None, **_at_rest(found, shell), **answer}
+    try:
+        at_rest = _at_rest(found, shell)
+    except StateError:
+        if client is None:
+            raise
+        at_rest = _from_outside(found)  # who may ask the daemon need not be able to read its files
+    report = {"running": client is not None, **at_rest, **answer}
     if as_json:
         shell.json(report)
         return
@@ -85,6 +92,21 @@ def _calibrated(config: Config, spaces: Sequence[SpaceKey]) -> dict[str, str]:
             other = calibration.fingerprint != space.fingerprint()
             found[space.name] = calibration_remark(calibration) + (", with other weights or settings" if other else "")
     return found
+
+
+def _from_outside(config: Config) -> dict[str, Any]:
+    """What is known without the ledger; the daemon's own answer says the rest."""
+    return {
+        "state_dir": str(config.state_dir),
+        "roots": [],
+        "models": [model.name for model in config.models],
+        "files": {},
+        "images": None,
+        "duplicates": None,
+        "quarantine": None,
+        "calibrated": {},
+        "chroma_behind": {},
+    }
 
 
 def _list_failed(config: Config, shell: Shell, *, as_json: bool) -> None:

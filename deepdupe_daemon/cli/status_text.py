@@ -29,9 +29,10 @@ def status_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if waiting or not counts:
         counts.insert(0, f"{waiting:,} waiting")
     yield _row("files", ", ".join(counts))
-    yield _row("images", f"{report['images']:,} different ones")
-    yield _row("duplicates", f"{report['duplicates']:,}")
-    yield from _quarantine(report["quarantine"])
+    if report["images"] is not None:  # the ledger could be read
+        yield _row("images", f"{report['images']:,} different ones")
+        yield _row("duplicates", f"{report['duplicates']:,}")
+        yield from _quarantine(report["quarantine"])
     for space, behind in report["chroma_behind"].items():
         yield _row("space", f"{space}, {f'Chroma is {behind:,} rows behind' if behind else 'all of it in Chroma'}")
     for space, text in report["calibrated"].items():

@@ -127,6 +127,10 @@ def test_its_socket_is_for_its_own_group(service: Installed) -> None:
     python = f"{PROGRAM}/bin/python"
     member = service.box.run("setpriv", "--reuid=65534", "--regid=65534", "--groups=deepdupe", python, "-c", ask)
     assert json.loads(member) == {"ok": True}
+    program = f"{PROGRAM}/bin/deepdupe-daemon"
+    member_of = ("setpriv", "--reuid=65534", "--regid=65534", "--groups=deepdupe", "env", "HOME=/nonexistent")
+    shown = service.box.run(*member_of, program, "status")
+    assert shown.startswith("running (pid"), "without the right to read a file of the daemon's"
     stranger = service.box.run(
         *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-c", ask), check=False
     )

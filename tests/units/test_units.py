@@ -52,6 +52,16 @@ def test_the_sandbox_scores_at_most_0_6(project_root: Path, tmp_path: Path, unit
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_without_a_gpu_it_scores_at_most_0_3(project_root: Path, tmp_path: Path, unit: str) -> None:
+    path = staged(project_root, tmp_path, unit)
+    settings = (project_root / "systemd" / "deepdupe-daemon-cpu.conf").read_text().partition("[Service]\n")[2]
+    path.write_text(path.read_text().replace("[Install]", f"{settings}\n[Install]"))
+    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=3", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
 def test_a_loosened_unit_would_be_found(project_root: Path, tmp_path: Path) -> None:
     path = staged(project_root, tmp_path, UNITS[0])
     path.write_text(path.read_text().replace("PrivateNetwork=yes\n", "").replace("IPAddressDeny=any\n", ""))
