@@ -32,8 +32,15 @@ def operations(pipeline: Pipeline, gauge: Gauge, reload: Callable[[], Future[Rel
     """The operations of a running pipeline, by name. `reload`: None where there is no file to read again."""
 
     def status(_request: Mapping[str, Any]) -> dict[str, Any]:
-        counts = pipeline.desk.ask(lambda ledger: ledger.counts())
-        live, backfill = pipeline.desk.ask(lambda ledger: ledger.pending_counts())
+        # one question: under load each would wait for the desk's thread anew
+        counts, (live, backfill), spare, quarantine = pipeline.desk.ask(
+            lambda ledger: (
+                ledger.counts(),
+                ledger.pending_counts(),
+                list(ledger.spare_spaces()),
+                quarantine_numbers(ledger),
+            )
+        )
         return {
             "pid": os.getpid(),
             "version": deepdupe_daemon.__version__,
@@ -47,10 +54,10 @@ def operations(pipeline: Pipeline, gauge: Gauge, reload: Callable[[], Future[Rel
             "decoder": _plain(pipeline.pool.status()) if pipeline.pool is not None else None,
             "forward": _plain(pipeline.forward.status()),
             "spaces": pipeline.spaces(),
-            "spare_spaces": _plain(pipeline.desk.ask(lambda ledger: ledger.spare_spaces())),
+            "spare_spaces": _plain(spare),
             "chroma": _plain(pipeline.store.status()),
             "alerts": pipeline.alerter.told,
-            "quarantine": pipeline.desk.ask(quarantine_numbers),
+            "quarantine": quarantine,
         }
 
     def check(request: Mapping[str, Any]) -> dict[str, Any]:
