@@ -27,7 +27,8 @@ def copy_file(source: HeldFile, digest: bytes, metadata: Metadata, folder_fd: in
         if _pour(source.fd, fd) != digest or not source.unchanged():
             raise ActionRefused("it changed while it was copied", kind="changed", where=display_path(source.path))
         metadata.apply(fd)
-        lost = metadata.lost(fd)
+        hidden = ["its owner and group, which a user namespace hides"] if None in (metadata.uid, metadata.gid) else []
+        lost = hidden + metadata.lost(fd)
         if lost:
             raise ActionRefused(
                 f"on the other file system it would lose: {', '.join(lost)}",

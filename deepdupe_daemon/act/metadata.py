@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from deepdupe_daemon.act.acl import ACL_ATTRIBUTES, acl_text
+from deepdupe_daemon.act.ownership import visible_gid, visible_uid
 
 __all__ = ["Metadata"]
 
@@ -24,10 +25,13 @@ _NO_ATTRIBUTES = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """As fstat(2) and flistxattr(2) have it. `mode`: permissions with set-id and sticky bits, no file type."""
+    """As fstat(2) and flistxattr(2) have it. `mode`: permissions with set-id and sticky bits, no file type.
 
-    uid: int
-    gid: int
+    `uid` and `gid` are None where a user namespace hides them: they are left as they are, and no copy can have them.
+    """
+
+    uid: int | None
+    gid: int | None
     mode: int
     atime_ns: int
     mtime_ns: int
@@ -39,8 +43,8 @@ class Metadata:
         """Of an open file. Raises OSError."""
         status = os.fstat(fd)
         return cls(
-            uid=status.st_uid,
-            gid=status.st_gid,
+            uid=visible_uid(status.st_uid),
+            gid=visible_gid(status.st_gid),
             mode=stat.S_IMODE(status.st_mode),
             atime_ns=status.st_atime_ns,
             mtime_ns=status.st_mtime_ns,
@@ -56,7 +60,7 @@ class Metadata:
         now = Metadata.of(fd)
         with suppress(PermissionError):
             if (now.uid, now.gid) != (self.uid, self.gid):
-                os.fchown(fd, self.uid, self.gid)
+                os.fchown(fd, _or_as_it_is(self.uid), _or_as_it_is(self.gid))
         for name, value in self.attributes.items():
             if now.attributes.get(name) != value:
                 try:
@@ -73,9 +77,9 @@ class Metadata:
         """What an open file does not have of it, in words; nothing where all was kept. Raises OSError."""
         now = Metadata.of(fd)
         lost = []
-        if now.uid != self.uid:
+        if self.uid is not None and now.uid != self.uid:
             lost.append(f"owner {self.uid} (now {now.uid})")
-        if now.gid != self.gid:
+        if self.gid is not None and now.gid != self.gid:
             lost.append(f"group {self.gid} (now {now.gid})")
         if now.mode != self.mode:
             lost.append(f"mode {self.mode:04o} (now {now.mode:04o})")
@@ -89,8 +93,8 @@ class Metadata:
         return lost
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers as they are; the mode in octal; attribute values in base64, which setfattr(1) takes after `0s`; an
-        ACL also as setfacl(1) takes it."""
+        """Numbers as they are (null: hidden); the mode in octal; attribute values in base64, which setfattr(1) takes
+        after `0s`; an ACL also as setfacl(1) takes it."""
         acls = {
             name.removeprefix("system.posix_acl_"): text
             for name in ACL_ATTRIBUTES
@@ -111,14 +115,18 @@ class Metadata:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Raises KeyError, TypeError, ValueError for what is no metadata."""
         return cls(
-            uid=int(raw["uid"]),
-            gid=int(raw["gid"]),
+            uid=int(raw["uid"]) if raw["uid"] is not None else None,
+            gid=int(raw["gid"]) if raw["gid"] is not None else None,
             mode=int(raw["mode"], 8),
             atime_ns=int(raw["atime_ns"]),
             mtime_ns=int(raw["mtime_ns"]),
             ctime_ns=int(raw["ctime_ns"]),
             attributes={str(k): base64.b64decode(v, validate=True) for k, v in raw["xattrs"].items()},
         )
+
+
+def _or_as_it_is(number: int | None) -> int:
+    return -1 if number is None else number
 
 
 def _attributes(fd: int) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deepdupe_daemon.act import Outcome, restore_by_manifest
+from deepdupe_daemon.act import ManifestError, Outcome, manifests_in, restore_by_manifest
 from deepdupe_daemon.errors import ActionRefused
 from deepdupe_daemon.ledger import ActionRow, ActionState, VerdictRow
 from tests.act.ground import Ground, likeness, tree
@@ -203,6 +203,57 @@ def a_quota_that_is_used_up(folder: Path) -> None:
     ground.close()
 
 
+def an_owner_that_is_hidden(folder: Path) -> None:
+    """In a user namespace that knows root alone, as PrivateUsers=yes makes one, a file of another looks like nobody's:
+    the manifest does not say so, a rename keeps the owner, and a copy is refused."""
+    if os.geteuid():
+        sys.exit(SKIP)
+    ground = Ground(folder)
+    disk = folder / "disk"
+    disk.mkdir()
+    mount("-t", "tmpfs", "-o", "size=1m,mode=0700", "x", disk)
+    verdict = ground.pair()
+    path = verdict.verdict.duplicate.path
+    try:
+        os.chown(path, 1234, 4321)
+    except OSError:
+        sys.exit(SKIP)
+    os.chmod(path, 0o644)
+    before = likeness(path)
+    keeper = ground.ledger.file_by_path(verdict.verdict.keeper.path)
+    assert keeper is not None
+    ground.judge(ground.see(path), keeper)
+    ground.close()
+    inside = [sys.executable, "-m", "tests.act.mounts", "inside_a_user_namespace", str(folder)]
+    done = subprocess.run(["unshare", "--user", "--map-root-user", *inside], check=False)
+    if done.returncode == SKIP:
+        sys.exit(SKIP)
+    assert done.returncode == 0
+    ground = Ground(folder)
+    [row] = ground.ledger.actions(states=[ActionState.QUARANTINED])
+    assert likeness(ground.stored(row)) == before
+    ground.quarantine.restore(row.action_id)
+    assert likeness(path) == before
+    ground.close()
+
+
+def inside_a_user_namespace(folder: Path) -> None:
+    ground = Ground(folder)
+    [verdict] = ground.ledger.duplicates()
+    default, ground.place = ground.place, os.fsencode(folder / "disk" / "quarantine")
+    error = refused(ground, verdict)
+    assert error.kind == "metadata", error
+    assert "hides" in error.what
+    ground.place = default
+    moved = ground.move(verdict)
+    [(_, manifest)] = manifests_in(default)
+    assert not isinstance(manifest, ManifestError)
+    assert (manifest.metadata[0].uid, manifest.metadata[0].gid) == (None, None)
+    assert [finding.problem for finding in ground.quarantine.verify()] == [None]
+    assert moved.state is ActionState.QUARANTINED
+    ground.close()
+
+
 SKIP = 77
 SCENES: dict[str, Callable[[Path], None]] = {
     scene.__name__: scene
@@ -214,8 +265,9 @@ SCENES: dict[str, Callable[[Path], None]] = {
         bind_mounts_of_one_file_system,
         a_root_that_is_away_at_the_start,
         a_quota_that_is_used_up,
+        an_owner_that_is_hidden,
     )
 }
 
 if __name__ == "__main__":
-    SCENES[sys.argv[1]](Path(sys.argv[2]))
+    {**SCENES, inside_a_user_namespace.__name__: inside_a_user_namespace}[sys.argv[1]](Path(sys.argv[2]))
