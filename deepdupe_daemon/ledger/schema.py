@@ -235,8 +235,15 @@ CREATE TABLE pairs (
 CREATE INDEX pairs_high ON pairs (high_image_id);
 """
 
+_STEP_5 = """
+-- a file is asked whether it is the last copy of one that stays for another: by its bytes alone
+CREATE INDEX action_files_keeper_digest ON action_files (keeper_digest) WHERE keeper_digest IS NOT NULL;
+-- and a mark, whose restoration came to nothing: by what it was made for
+CREATE INDEX not_duplicates_source ON not_duplicates (source);
+"""
+
 #: step n (counted from 1) takes a ledger from schema n - 1 to schema n
-STEPS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3, _STEP_4)
+STEPS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3, _STEP_4, _STEP_5)
 
 
 def vectors_table(space_id: int) -> str:

@@ -13,9 +13,10 @@ import pytest
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import VerdictClass
 from tests.ledger.build import OTHER, ROOT, SPACE, add, arrival, digest_of, ino_of, seen, verdict
+from tests.ledger.test_actions import SIDECAR, intent, judged
 
 #: tables that grow with the number of pictures
-_LARGE = r"(files|images|verdicts|marks|actions|orders|vectors_[0-9]+|[a-z])"
+_LARGE = r"(files|images|verdicts|marks|actions|action_files|not_duplicates|orders|vectors_[0-9]+|[a-z])"
 _SCAN = re.compile(rf"SCAN {_LARGE}( USING (?:COVERING )?INDEX (?P<index>[a-z_]+))?$")
 #: partial indexes over what waits: as long as the work that they stand for
 _WAITING = {
@@ -25,6 +26,8 @@ _WAITING = {
     "files_retry",
     "files_failed",
     "verdicts_unalerted",
+    "actions_open",
+    "actions_untold",
     "marks_unstored",
 }
 
@@ -97,3 +100,22 @@ def test_a_file_that_is_judged_and_told_of(full: Ledger) -> None:
     assert scans(full, lambda: full.unstored(SPACE.name, 4)) == []
     assert scans(full, lambda: full.mark_stored(SPACE.name, [a.image_id or 0])) == []
     assert scans(full, lambda: [full.counts(), full.pending_counts()]) == []
+
+
+def test_an_action_that_goes_and_comes_back(full: Ledger) -> None:
+    a, b = add(full, ["keeper", "copy"])
+    row = judged(full, b, a)
+    planned = intent(row, b, a, also=[SIDECAR])
+    assert scans(full, lambda: full.record_intent(planned)) == []
+    assert scans(full, lambda: full.mark_moved(1)) == []
+    assert scans(full, lambda: full.untold_actions(5)) == []
+    assert scans(full, lambda: full.mark_told([1])) == []
+    assert scans(full, lambda: full.moved_since(0, ROOT)) == []
+    assert scans(full, lambda: full.action_on(row.verdict_id)) == []
+    assert scans(full, lambda: list(full.actions(path=b.key.path))) == []
+    assert scans(full, lambda: full.begin_restore(1, [b.key.path, SIDECAR.path])) == []
+    assert scans(full, lambda: full.keep_quarantined(1)) == []
+    assert scans(full, lambda: full.begin_restore(1, [b.key.path, SIDECAR.path])) == []
+    assert scans(full, full.open_actions) == []
+    assert scans(full, lambda: full.mark_restored(1, {b.key.path: 5})) == []
+    assert scans(full, lambda: full.was_restored(b.key.path, 5, digest_of("copy"))) == []
