@@ -16,6 +16,7 @@ from deepdupe_daemon.model import display_path
 __all__ = ["loopback_socket", "serve", "unix_socket"]
 
 _STOP_S = 3
+_WAITING = 64
 
 
 def loopback_socket(port: int) -> socket.socket:
@@ -24,6 +25,7 @@ def loopback_socket(port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", port))
+        bound.listen(_WAITING)  # from now on, so that whoever reads the address may ask at once
     except OSError as error:
         bound.close()
         where, hint = f"127.0.0.1:{port}", "--port 0 takes a free one"
@@ -39,6 +41,7 @@ def unix_socket(path: Path) -> socket.socket:
     try:
         _remove_dead(path)
         bound.bind(os.fspath(path))
+        bound.listen(_WAITING)
     except OSError as error:
         bound.close()
         raise DeepDupeError(f"cannot listen: {error.strerror}", where=where, hint="--socket names another") from error
