@@ -61,14 +61,14 @@ def test_it_measures_shows_the_change_writes_it_and_is_remembered(
         (["--plot", "curves.jpg"], "FILE.png or FILE.svg"),
     ],
 )
-def test_mistakes_are_told_before_the_work(arguments: list[str], what: str, deepdupe: Deepdupe, config: Path) -> None:
-    done = deepdupe("calibrate", "--config", config, *arguments)
+def test_mistakes_are_told_before_the_work(arguments: list[str], what: str, here: Deepdupe, config: Path) -> None:
+    done = here("calibrate", "--config", config, *arguments)
     assert done.code == 78
     assert what in done.err
     assert "Traceback" not in done.err
 
 
-def test_without_a_file_there_is_nothing_to_apply_to(deepdupe: Deepdupe, photos: Path) -> None:  # noqa: F811
-    done = deepdupe("calibrate", photos, "--apply")
+def test_without_a_file_there_is_nothing_to_apply_to(here: Deepdupe, photos: Path) -> None:  # noqa: F811
+    done = here("calibrate", photos, "--apply")
     assert done.code == 78
     assert "no configuration file" in done.err
