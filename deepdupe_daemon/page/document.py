@@ -19,7 +19,7 @@ _HTML = """\
 <html lang="en">
 <head>
 <meta charset="utf-8">
-{policy}<meta name="viewport" content="width=device-width, initial-scale=1">
+{head}<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="deepdupe-daemon {version}">
@@ -44,11 +44,12 @@ def document(groups: Sequence[Group] | None, *, facts: Mapping[str, Any], pictur
     shown = None if groups is None else [group.to_json() for group in groups]
     data = {"groups": shown, "facts": dict(facts), "pictures": dict(pictures)}
     style, script = _resource("page.css"), _resource("page.js")
-    meta = ""
-    if groups is not None:  # a server sends it as a header, where it can say more
-        meta = f'<meta http-equiv="content-security-policy" content="{policy(pictures="file:")}">\n'
+    if groups is not None:
+        head = f'<meta http-equiv="content-security-policy" content="{policy(pictures="file:")}">\n'
+    else:  # a server sends the policy as a header, where it can say more; and a browser asks it for an icon
+        head = '<link rel="icon" href="icon.svg">\n'
     return _HTML.format(
-        policy=meta, version=deepdupe_daemon.__version__, style=style, script=script, data=_json_for_html(data)
+        head=head, version=deepdupe_daemon.__version__, style=style, script=script, data=_json_for_html(data)
     )
 
 

@@ -34,7 +34,8 @@
   const end = make("footer");
   const heat = make("div", { id: "heat", hidden: true, role: "img" });
   const keys = [["j k", "group"], ["h l", "copy"], ["o", "open"], ["d", "differences"]];
-  if (live) keys.push(["a", "accept: quarantine"], ["n", "not a duplicate"], ["r", "restore"], ["c", "keep this one"]);
+  const ACTIONS = [["accept", "a", "Quarantine"], ["not-duplicate", "n", "Not a duplicate"], ["restore", "r", "Restore"]];
+  for (const [name, key, text] of ACTIONS) if (live && data.facts.can.includes(name)) keys.push([key, text.toLowerCase()]);
   const help = make("div", { class: "fine keys" });
   for (const [key, text] of keys) help.append(make("kbd", {}, key), ` ${text}  `);
   document.body.append(
@@ -199,7 +200,7 @@
       "/": () => find.focus(), Escape: hideHeat,
       o: () => chosen() && open(chosen().copy),
       d: () => { const at = chosen(); if (at && at.copy.heat) { if (heat.hidden) showHeat(at.copy, at.card.querySelector(".picture")); else hideHeat(); } },
-      a: () => press("accept"), n: () => press("not-duplicate"), r: () => press("restore"), c: () => press("keep"),
+      a: () => press("accept"), n: () => press("not-duplicate"), r: () => press("restore"),
     }[event.key];
     if (does) { event.preventDefault(); does(); }
   });
@@ -214,11 +215,12 @@
     const bar = make("div", { class: "actions" });
     const said = make("div", { class: "said", role: "status" });
     const held = copy.action === "quarantined";
-    const offer = [["accept", "Quarantine", !held && data.facts.can.includes("accept") && copy.proven !== false], ["not-duplicate", "Not a duplicate", !held],
-      ["restore", "Restore", held], ["keep", "Keep this one", !held && data.facts.can.includes("keep")]];
-    for (const [name, text, possible] of offer) {
-      if (!data.facts.can.includes(name)) continue;
-      const button = make("button", { type: "button", "data-do": name, disabled: !possible }, text);
+    const possible = {
+      accept: !held && !["series", "related"].includes(copy.class), "not-duplicate": !held && copy.class !== "identical-bytes", restore: held,
+    };
+    for (const [name, , text] of ACTIONS) {
+      if (!data.facts.can.includes(name) || !possible[name]) continue;
+      const button = make("button", { type: "button", "data-do": name }, text);
       button.addEventListener("click", () => act(name, copy, group, bar, said));
       bar.append(button);
     }

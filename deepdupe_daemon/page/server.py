@@ -24,11 +24,16 @@ from deepdupe_daemon.page.rack import Rack
 __all__ = ["ACTIONS", "Gate", "page_app"]
 
 #: what a person can do about a copy
-ACTIONS = ("accept", "not-duplicate", "restore", "keep")
+ACTIONS = ("accept", "not-duplicate", "restore")
 
 #: names of this machine alone; the port may be another one where the page comes through a tunnel
 _HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _MOST_BODY_BYTES = 4096
+#: two pictures, one over the other
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect x="1" y="1" width="10" height="10" fill="#8ab"/>'
+    '<rect x="5" y="5" width="10" height="10" fill="#157" stroke="#fff"/></svg>'
+)
 _POLICY = policy(pictures="", connect="'self'") + "; frame-ancestors 'none'"
 _HEADERS = (
     ("content-security-policy", _POLICY),
@@ -103,10 +108,15 @@ def page_app(
     routes = [
         Route("/", page),
         Route("/groups.json", listed),
+        Route("/icon.svg", _icon),
         Route("/{kind:str}/{name:str}", picture),
         Route("/act", acted, methods=["POST"]),
     ]
     return _Door(Starlette(routes=routes), gate)
+
+
+def _icon(_request: Request) -> Response:
+    return Response(_ICON, media_type="image/svg+xml")
 
 
 class _Door:

@@ -241,7 +241,7 @@ def test_the_whole_circle(
     photos, copies = tmp_path / "photos", tmp_path / "copies"
     photos.mkdir()
     copies.mkdir()
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         save(number, photos / f"photo{number}.jpg")
     config = tmp_path / "c.yaml"
     config.write_text(
@@ -255,19 +255,21 @@ def test_the_whole_circle(
         eventually(lambda: "ready" in log.read_text() or daemon.poll(), 120, every_s=0.2)
         save(1, copies / "again1.jpg", quality=70)
         save(2, copies / "again2<b>.jpg", quality=70)
-        picture(3).transpose(0).save(copies / "mirrored3.jpg", quality=90)
+        for number in (3, 4):
+            picture(number).transpose(0).save(copies / f"mirrored{number}.jpg", quality=90)
         quarantined = eventually(lambda: found_actions(tmp_path / "s", 2), 180, every_s=0.2)
-        eventually(lambda: "mirrored3.jpg" in log.read_text(), 120, every_s=0.2)
-        assert sorted(os.listdir(copies)) == [".deepdupe-quarantine", "mirrored3.jpg"]
+        eventually(lambda: all(f"mirrored{number}.jpg" in log.read_text() for number in (3, 4)), 120, every_s=0.2)
+        assert sorted(os.listdir(copies)) == [".deepdupe-quarantine", "mirrored3.jpg", "mirrored4.jpg"]
         with served(command, environment, "--config", str(config)) as found:
             screen(browser, 1280)
             browser.get(found.address)
             complaints(browser)
-            cards = eventually(lambda: by_name(browser, 3), 60)
+            cards = eventually(lambda: by_name(browser, 4), 60)
             assert {name: card.action for name, card in cards.items()} == {
                 "again1.jpg": "quarantined",
                 "again2<b>.jpg": "quarantined",
                 "mirrored3.jpg": "",
+                "mirrored4.jpg": "",
             }
             press(browser, cards["again1.jpg"].place, "r")
             eventually(lambda: (copies / "again1.jpg").exists(), 120, every_s=0.1)
@@ -276,12 +278,16 @@ def test_the_whole_circle(
             )
             press(browser, by_name(browser)["mirrored3.jpg"].place, "n")
             eventually(lambda: "mirrored3.jpg" not in by_name(browser), 60)
+            press(browser, by_name(browser)["mirrored4.jpg"].place, "a")
+            eventually(lambda: by_name(browser)["mirrored4.jpg"].action == "quarantined", 120)
+            assert not (copies / "mirrored4.jpg").exists()
+            # a picture that moved while it was drawn is not there, and is shown at the next look
             assert not [line for line in complaints(browser) if "404" not in line]
         again2 = next(row for row in quarantined if row.first.file.path.endswith(b"again2<b>.jpg"))
         with Ledger.open(tmp_path / "s", SystemClock(), readonly=True) as ledger:
             states = {row.action_id: row.state for row in ledger.actions()}
             assert states.pop(again2.action_id) is ActionState.QUARANTINED
-            assert set(states.values()) == {ActionState.RESTORED}
+            assert sorted(states.values()) == [ActionState.QUARANTINED, ActionState.RESTORED]
             pairs = [row for row in ledger.verdicts_for(os.fsencode(copies / "mirrored3.jpg")) if not row.current]
             assert [row.closed_reason for row in pairs] == ["marked not-duplicate"]
         eventually(lambda: log.read_text().count("restored") >= 1, 60)
