@@ -17,7 +17,7 @@ from deepdupe_daemon.cli.options import AsJson, ConfigFile, StateDir
 from deepdupe_daemon.cli.shell import Shell
 from deepdupe_daemon.cli.weights_place import service_environ
 from deepdupe_daemon.cli.whereabouts import find_config
-from deepdupe_daemon.errors import StateError
+from deepdupe_daemon.errors import ConfigError, StateError
 
 if TYPE_CHECKING:
     from deepdupe_daemon.config import ModelConfig
@@ -71,7 +71,9 @@ def _calibrated(model: str, config: Path | None, state_dir: Path | None, shell: 
 
     try:
         folder = find_config(config, state_dir, shell.environ).state_dir
-    except StateError:
+    except (ConfigError, StateError):  # a list of models need not wait until the system's configuration is right
+        if config is not None or state_dir is not None:
+            raise
         folder = user_state_dir(shell.environ)
     known = read_calibrations(folder)
     return {name: calibration_remark(each) for name, each in known.items() if each.space.model == model}

@@ -242,10 +242,15 @@
       said.textContent = `the server cannot be reached: ${problem.message}`;
     }
   }
-  async function refresh() {
-    const here = state.here, top = window.scrollY, until = state.drawn;
+  let last = Promise.resolve(); // one after another: an older answer must not come over a newer one
+  function refresh() {
+    last = last.then(renew).catch((problem) => { end.textContent = `the server cannot be reached: ${problem.message}`; });
+    return last;
+  }
+  async function renew() {
     const answer = await fetch("groups.json", { credentials: "omit", headers: { "x-deepdupe": data.facts.guard } });
-    if (!answer.ok) { end.textContent = "the server does not answer"; return; }
+    if (!answer.ok) throw new Error(`it says ${answer.status}`);
+    const here = state.here, top = window.scrollY, until = state.drawn;
     begin((await answer.json()).groups);
     draw(until);
     window.scrollTo(0, top);
@@ -255,6 +260,9 @@
   for (const control of [kind, change, order]) control.addEventListener("change", choose);
   let soon = 0;
   find.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(choose, 120); });
-  if (live) refresh();
+  if (live) {
+    refresh();
+    window.addEventListener("focus", refresh); // who comes back to the page sees what has arrived meanwhile
+  }
   else begin(state.groups);
 })();
