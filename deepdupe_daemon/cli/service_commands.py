@@ -46,7 +46,8 @@ def service_install(
     """Install the systemd service: program, units, and an opening for exactly the watched folders.
 
     The program is copied with all that it needs, so that the service depends on no home and no checkout. Run it again
-    after an upgrade, or when the watched folders change.
+    after an upgrade, or when the watched folders change. /etc/deepdupe-daemon/NAME.yaml is served by an instance of its
+    own, deepdupe-daemon@NAME.
     """
     from deepdupe_daemon.config import load_config
     from deepdupe_daemon.service.installing.installation import Wish, installation
@@ -54,11 +55,13 @@ def service_install(
     shell: Shell = ctx.obj
     target = _target(shell, prefix, user=user, dry_run=dry_run)
     source = Path(os.path.abspath(config or target.config))
-    wish = Wish(load_config(source), source, enable=enable, in_place=in_place, run_as=run_as)
+    target = target.serving(source)
+    # who only wants to see what would be done need not be able to write the state dir
+    wish = Wish(load_config(source, look_at_disk=not dry_run), source, enable=enable, in_place=in_place, run_as=run_as)
     _carry_out(installation(target, wish), shell, dry_run=dry_run)
     if not dry_run:
         systemctl = " ".join(target.systemctl)
-        shell.line(f"next: {systemctl} {'status' if enable else 'enable --now'} deepdupe-daemon")
+        shell.line(f"next: {systemctl} {'status' if enable else 'enable --now'} {target.unit.removesuffix('.service')}")
 
 
 def service_uninstall(

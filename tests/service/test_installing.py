@@ -117,7 +117,7 @@ def test_a_package_that_is_missing_is_named() -> None:
 
 SMALL = [
     *("deepdupe-daemon", "typer", "click", "rich", "shellingham", "annotated-doc", "typing-extensions"),
-    *("pydantic", "pydantic-core", "typing-inspection", "annotated-types"),
+    *("pydantic", "pydantic-core", "typing-inspection", "annotated-types", "numpy", "pyyaml"),
 ]
 
 
@@ -193,6 +193,17 @@ def test_another_configuration_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="another configuration already"):
         installation(target, wish)
     assert target.config.read_text() == "mine\n"
+
+
+def test_a_configuration_beside_the_machines_own_is_an_instance(tmp_path: Path) -> None:
+    target = Target.system(root=tmp_path)
+    assert target.serving(target.config).unit == UNIT
+    assert target.serving(tmp_path / "elsewhere.yaml").unit == UNIT
+    other = target.serving(target.config.with_name("photos.yaml"))
+    assert other.unit == "deepdupe-daemon@photos.service"
+    assert other.drop_in.parent.name == "deepdupe-daemon@photos.service.d"
+    with pytest.raises(ConfigError, match="named by letters"):
+        target.serving(target.config.with_name("my photos.yaml"))
 
 
 def test_a_removal_of_nothing_touches_nothing(tmp_path: Path) -> None:

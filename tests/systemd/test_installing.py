@@ -78,6 +78,23 @@ def test_systemd_has_nothing_to_say_against_the_installed_units_and_scores_them_
     assert float(score[1]) <= 0.3, "with the drop-in for a machine without a GPU"
 
 
+def test_a_second_configuration_is_an_instance_with_an_opening_of_its_own(box: Installed) -> None:
+    before = files(box)
+    box.install()
+    box.box.path("/home/dan/Pictures").mkdir(parents=True, exist_ok=True)
+    config = "/etc/deepdupe-daemon/dan.yaml"
+    box.write(config, "roots: [{path: /home/dan/Pictures}]\nstate_dir: /var/lib/deepdupe-daemon/dan\n")
+    box.box.path("/home/dan").chmod(0o700)
+    said = box.install("--config", config)
+    assert "deepdupe may not read it" in said, "which is told, with the remedy"
+    box.box.path("/home/dan").chmod(0o755)
+    assert "Pictures" in box.systemctl("show", "deepdupe-daemon@dan.service", "-p", "BindReadOnlyPaths")
+    assert box.systemctl("is-active", "deepdupe-daemon@dan.service").strip() == "active", box.log()
+    box.program("service", "uninstall")
+    assert files(box) - before == {config}
+    box.box.path(config).unlink()
+
+
 def test_only_root_may_install_for_the_machine(box: Installed) -> None:
     said = box.box.run("setpriv", "--reuid=65534", f"{PROGRAM}/bin/deepdupe-daemon", "service", "install", check=False)
     assert "only root can do this" in said

@@ -95,7 +95,7 @@ def test_a_duplicate_is_quarantined_within_its_root_and_restored(
     held = [path for path in service.box.path("/srv/sorted/.deepdupe-quarantine").rglob("*") if path.suffix == ".png"]
     assert [path.read_bytes() for path in held] == [made.read_bytes()]
     (row,) = [json.loads(line) for line in service.program("quarantine", "list", "--json").splitlines()]
-    service.program("quarantine", "restore", str(row["id"]))
+    service.program("quarantine", "restore", str(row["action_id"]))
     assert service.box.path("/srv/sorted/again.png").read_bytes() == made.read_bytes()
     assert told["PRIORITY"] == "5"
 

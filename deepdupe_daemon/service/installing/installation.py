@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepdupe_daemon.config import DEFAULT_STATE_DIR, Config
-from deepdupe_daemon.errors import ConfigError
+from deepdupe_daemon.errors import ConfigError, StateError
 from deepdupe_daemon.service.installing.interpreter import in_a_home, suitable_interpreter
 from deepdupe_daemon.service.installing.opening import drop_in_text, needs_gpu
 from deepdupe_daemon.service.installing.program import (
@@ -21,12 +21,13 @@ from deepdupe_daemon.service.installing.program import (
     remove_program,
 )
 from deepdupe_daemon.service.installing.step import Step, command, remove_file, write_file
-from deepdupe_daemon.service.installing.target import UNIT, Target, shipped_units
+from deepdupe_daemon.service.installing.target import CPU_ONLY, DROP_IN, UNIT, Target, shipped_units
 
 __all__ = ["Wish", "installation", "removal", "systemd_version"]
 
 _BUILT_IN_PREFIX = "/opt/deepdupe-daemon"
-_CPU_ONLY = "deepdupe-daemon-cpu.conf"
+_USER = "deepdupe"
+_SHIPPED_CPU_ONLY = "deepdupe-daemon-cpu.conf"
 _CATALOG, _SYSUSERS, _SYSCTL = (f"deepdupe-daemon{end}" for end in (".catalog", ".sysusers.conf", ".sysctl.conf"))
 
 
@@ -102,12 +103,12 @@ def _files(target: Target, wish: Wish, prefix: Path) -> Iterator[Step]:
     )
     yield write_file(target.drop_in, opened)
     if not target.user:
-        cpu_only = target.drop_in.with_name("40-cpu-only.conf")
+        cpu_only = target.drop_in.with_name(CPU_ONLY)
         if needs_gpu(wish.config):
             if cpu_only.exists():
                 yield remove_file(cpu_only)
         else:
-            yield write_file(cpu_only, (shipped / _CPU_ONLY).read_text())
+            yield write_file(cpu_only, (shipped / _SHIPPED_CPU_ONLY).read_text())
     if target.shared is not None and target.sysctl is not None:
         yield write_file(target.shared / "systemd/catalog" / _CATALOG, (shipped / _CATALOG).read_text())
         sysusers = target.shared / "sysusers.d/deepdupe-daemon.conf"
@@ -136,27 +137,44 @@ def _told_to_systemd(target: Target, wish: Wish) -> Iterator[Step]:
         # in a container the kernel's settings are the host's
         yield command("sysctl", "--quiet", "--load", str(target.sysctl / "60-deepdupe-daemon.conf"), may_fail=True)
     yield command(*target.systemctl, "daemon-reload")
+    if not target.user:
+        yield from (_may_read(wish.run_as or _USER, root.path) for root in wish.config.roots)
     if wish.enable:
-        yield command(*target.systemctl, "enable", "--now", UNIT)
+        yield command(*target.systemctl, "enable", "--now", target.unit)
+
+
+def _may_read(user: str, folder: Path) -> Step:
+    """No more than a word: a service that may not read a folder says so itself."""
+
+    def do() -> None:
+        words = ("runuser", "-u", user, "--", "test", "-r", str(folder), "-a", "-x", str(folder))
+        if subprocess.run(words, capture_output=True, check=False).returncode != 0:
+            hint = f"--run-as USER names one who may, or: setfacl -R -m u:{user}:rX,d:u:{user}:rX {folder}"
+            raise StateError(f"{user} may not read it, or it is not there", where=str(folder), hint=hint)
+
+    return Step(f"see whether {user} may read {folder}", do, may_fail=True)
 
 
 def _removed(target: Target) -> Iterator[Step]:
     yield command(*target.systemctl, "disable", "--now", UNIT, may_fail=True)
-    files = [target.units / UNIT, target.drop_in, target.drop_in.with_name("40-cpu-only.conf")]
+    files = [target.units / UNIT]
+    for folder in sorted(target.drop_ins.glob("deepdupe-daemon*.service.d")):
+        files += [folder / DROP_IN, folder / CPU_ONLY]
     if not target.user:
         files.append(target.units / UNIT.replace(".", "@."))
         yield command(*target.systemctl, "stop", UNIT.replace(".", "@*."), may_fail=True)
+        files += sorted(target.drop_ins.glob("*.wants/deepdupe-daemon@*.service"))
     if target.shared is not None and target.sysctl is not None:
         files += [
             target.shared / "systemd/catalog" / _CATALOG,
             target.shared / "sysusers.d/deepdupe-daemon.conf",
             target.sysctl / "60-deepdupe-daemon.conf",
         ]
-    yield from (remove_file(path) for path in files if path.exists())
+    yield from (remove_file(path) for path in files if os.path.lexists(path))
     if target.prefix.exists():
         yield Step(f"remove {target.prefix}", lambda: remove_program(target.prefix))
     yield command(*target.systemctl, "daemon-reload", may_fail=True)
     if target.shared is not None:
         yield command("journalctl", "--update-catalog", may_fail=True)
         if not DEFAULT_STATE_DIR.exists():  # else somebody has to own it
-            yield command("userdel", "deepdupe", may_fail=True)
+            yield command("userdel", _USER, may_fail=True)

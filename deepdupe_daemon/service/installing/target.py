@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from deepdupe_daemon.errors import StateError
+from deepdupe_daemon.errors import ConfigError, StateError
 
-__all__ = ["UNIT", "Target", "shipped_units"]
+__all__ = ["CPU_ONLY", "DROP_IN", "UNIT", "Target", "shipped_units"]
 
 UNIT = "deepdupe-daemon.service"
+#: what `install` writes beside a unit
+DROP_IN, CPU_ONLY = "50-watched-folders.conf", "40-cpu-only.conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Target:
     config: Path
     shared: Path | None
     sysctl: Path | None
+    instance: str | None = None  # of the template; None: the plain unit
 
     @classmethod
     def system(cls, prefix: Path | None = None, *, root: Path = Path("/")) -> Self:
@@ -63,9 +67,26 @@ class Target:
         return ("systemctl", "--user") if self.user else ("systemctl",)
 
     @property
+    def unit(self) -> str:
+        """What is started: the plain unit, or an instance of the template."""
+        return UNIT if self.instance is None else UNIT.replace(".", f"@{self.instance}.")
+
+    @property
     def drop_in(self) -> Path:
         """What `install` writes of the configuration into the unit."""
-        return self.drop_ins / f"{UNIT}.d" / "50-watched-folders.conf"
+        return self.drop_ins / f"{self.unit}.d" / DROP_IN
+
+    def serving(self, source: Path) -> Self:
+        """The target of the configuration `source`: one beside the machine's own is an instance of the template.
+
+        Raises ConfigError for a name that no instance can have.
+        """
+        if self.user or source.parent != self.config.parent or source == self.config:
+            return self
+        if not re.fullmatch(r"[A-Za-z0-9_]+", source.stem) or source.suffix != ".yaml":
+            hint = "such as /etc/deepdupe-daemon/photos.yaml"
+            raise ConfigError("an instance is named by letters, digits and _", where=str(source), hint=hint)
+        return replace(self, instance=source.stem, config=source)
 
 
 def shipped_units() -> Path:
