@@ -451,6 +451,27 @@ def test_without_the_flag_a_link_does(ground: Ground, monkeypatch: pytest.Monkey
     assert os.stat(target).st_nlink == 1
 
 
+def test_a_file_that_may_be_linked_but_not_unlinked_keeps_one_name(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sticky folder: the link is made, the old name cannot go, and so the link goes again."""
+    verdict = ground.pair()
+    intent = ground.plan(verdict)
+    unlink, denied = os.unlink, [b"copy.jpg"]
+
+    def sticky(name: bytes, **options: int) -> None:
+        if name in denied:
+            raise PermissionError(errno.EPERM, "sticky")
+        unlink(name, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(renaming, "_renameat2", lambda: lambda *_: errno.EINVAL)
+        patch.setattr(os, "unlink", sticky)
+        assert refused(ground.quarantine.carry_out, intent).kind == "not-permitted"
+    assert os.stat(verdict.verdict.duplicate.path).st_nlink == 1
+    assert os.listdir(ground.place) == []
+
+
 def test_the_bare_system_call_serves_where_the_library_has_none(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     (tmp_path / "b").write_bytes(b"b")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deepdupe_daemon.act import Outcome, Taken, copying, moving, returning, transfer
+from deepdupe_daemon.act import Outcome, Taken, copying, moving, proof, transfer
 from deepdupe_daemon.act.held import digest_of
 from deepdupe_daemon.errors import ActionRefused, ActionUnfinished
 from deepdupe_daemon.ledger import ActionState, VerdictRow
@@ -557,6 +557,85 @@ def test_another_users_file_in_a_sticky_folder_stays(ground: Ground, verdict: Ve
     assert likeness(path) == before
 
 
+def test_without_locks_nothing_moves(ground: Ground, verdict: VerdictRow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS gives no exclusive lock on a file that is open for reading: two daemons could each take one of the pair."""
+
+    def none(*_: object) -> None:
+        raise OSError(errno.EBADF, "no locks")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(proof.fcntl, "flock", none)
+        assert refused(ground, verdict) == "no-lock"
+
+
+def test_a_name_that_no_file_system_takes(ground: Ground, verdict: VerdictRow) -> None:
+    with pytest.raises(ActionRefused) as caught:
+        ground.plan(verdict, companions=[os.fsencode(ground.root) + b"/" + b"n" * 256])
+    assert caught.value.kind == "name-too-long"
+
+
+# -- between two file systems ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def across(ground: Ground, other_disk: Path) -> Ground:
+    ground.place = os.fsencode(other_disk / "quarantine")
+    return ground
+
+
+def test_a_file_that_changes_while_it_is_copied(
+    across: Ground, verdict: VerdictRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = verdict.verdict.duplicate.path
+    pour = copying._pour
+
+    def poured(source_fd: int, target_fd: int) -> bytes:
+        digest = pour(source_fd, target_fd)
+        _change(path, "grown")
+        return digest
+
+    monkeypatch.setattr(copying, "_pour", poured)
+    assert refused(across, verdict) == "changed"
+    assert read(path) == _changed_content(path, "grown")
+
+
+def test_a_copy_that_the_disk_garbles(across: Ground, verdict: VerdictRow, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = likeness(verdict.verdict.duplicate.path)
+    monkeypatch.setattr(copying, "digest_of", lambda _: b"other bytes")
+    assert refused(across, verdict) == "io"
+    assert likeness(verdict.verdict.duplicate.path) == before
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_what_came_back_already_goes_again_where_the_rest_cannot(
+    across: Ground, verdict: VerdictRow, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    """A bundle on its way back, whose second name is taken in the last moment; a stranger at the first one stays."""
+    path, sidecar = verdict.verdict.duplicate.path, across.file("a/copy.xmp", b"sidecar").key.path
+    before = likeness(path)
+    moved = across.move(verdict, companions=[sidecar])
+    rename = transfer.rename_noreplace
+
+    def renamed(source_fd: int, source: bytes, target_fd: int, target: bytes) -> None:
+        if target == b"copy.xmp":
+            write(sidecar, b"somebody's")
+            if replaced:
+                write(path + b"~", b"a stranger")
+                os.rename(path + b"~", path)
+        rename(source_fd, source, target_fd, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "rename_noreplace", renamed)
+        with pytest.raises(ActionRefused) as caught:
+            across.quarantine.restore(moved.action_id)
+    assert caught.value.kind == "name-taken"
+    assert read(sidecar) == b"somebody's"
+    assert tree(os.path.dirname(path)) == ({path, sidecar} if replaced else {sidecar})
+    assert not replaced or read(path) == b"a stranger"
+    assert likeness(across.stored(moved)) == before
+    assert across.ledger.action(moved.action_id) == moved
+
+
 # -- what can be moved neither on nor back -----------------------------------------------------------------------------
 
 
@@ -601,5 +680,3 @@ def test_the_digest_is_of_all_bytes_wherever_the_offset_is(tmp_path: Path) -> No
     os.lseek(fd, 2, os.SEEK_SET)
     assert digest_of(fd).hex().startswith("ba7816bf")
     os.close(fd)
-    assert copying.__doc__
-    assert returning.__doc__
