@@ -11,6 +11,7 @@ from deepdupe_daemon.act.manifest import ManifestError, read_manifest
 from deepdupe_daemon.act.moving import clear_action, move_in
 from deepdupe_daemon.act.place import open_action, open_place
 from deepdupe_daemon.act.planning import plan_action
+from deepdupe_daemon.act.presence import refuse_where_away
 from deepdupe_daemon.act.purging import prove_copies_stay, remove_files
 from deepdupe_daemon.act.recovery import Recovered, recover_action
 from deepdupe_daemon.act.refusal import explained, stopped, unfinished
@@ -85,6 +86,7 @@ class Quarantine:
             with explained(row.intent.place), ExitStack() as stack:
                 place_fd = stack.enter_context(open_place(row.intent.place))
                 folder_fd = stack.enter_context(open_action(place_fd, row.intent.token, row.intent.place))
+                refuse_where_away(row.intent)
                 try:
                     metadata = read_manifest(folder_fd, row.intent.place).metadata_for(row.intent)
                 except (FileNotFoundError, ManifestError):

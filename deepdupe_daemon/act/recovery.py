@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepdupe_daemon.act.descriptors import walk
 from deepdupe_daemon.act.manifest import ManifestError, read_manifest
 from deepdupe_daemon.act.moving import clear_action
-from deepdupe_daemon.act.place import open_action, open_place
+from deepdupe_daemon.act.place import aside_name, open_action, open_place
+from deepdupe_daemon.act.presence import place_is_there, refuse_where_away, root_is_there
 from deepdupe_daemon.act.purging import remove_files
 from deepdupe_daemon.act.restoring import restore_files
 from deepdupe_daemon.act.returning import Taken
 from deepdupe_daemon.act.settling import settle_move
 from deepdupe_daemon.act.survey import lying, open_parent
 from deepdupe_daemon.errors import ActionRefused, ActionUnfinished
-from deepdupe_daemon.ledger import ActionRow, ActionState, Ledger
+from deepdupe_daemon.ledger import ActionRow, ActionState, Intent, Ledger
 
 __all__ = ["Outcome", "Recovered", "recover_action"]
 
@@ -58,14 +57,17 @@ def recover_action(ledger: Ledger, row: ActionRow) -> Recovered:
 
 
 def _recover_move(ledger: Ledger, row: ActionRow) -> Recovered:
-    try:
-        with _open(row) as (place_fd, folder_fd):
-            if folder_fd is not None and settle_move(row, place_fd, folder_fd):
+    intent = row.intent
+    if not root_is_there(intent):
+        return Recovered(row, Outcome.POSTPONED, "its folder is away")
+    with _open(row) as (place_fd, folder_fd):
+        if place_fd is not None and folder_fd is not None:
+            if settle_move(row, place_fd, folder_fd):
                 return Recovered(ledger.mark_moved(row.action_id), Outcome.FINISHED)
-    except FileNotFoundError:
-        # There is no quarantine folder: it was not made yet, or its file system is away.
-        if not _is_mounted(row):
-            return Recovered(row, Outcome.POSTPONED, "its folder is away")
+        elif not place_is_there(intent, place_fd) and len(_inodes(intent, [m.file.path for m in intent.files])) < len(
+            intent.files
+        ):
+            return Recovered(row, Outcome.POSTPONED, "the quarantine folder is away")
     return Recovered(
         ledger.abandon(row.action_id, "interrupted", "it was interrupted, and taken back"), Outcome.ROLLED_BACK
     )
@@ -75,9 +77,10 @@ def _recover_restore(ledger: Ledger, row: ActionRow) -> Recovered:
     def tell(targets: Sequence[bytes]) -> None:
         ledger.begin_restore(row.action_id, targets)
 
+    refuse_where_away(row.intent)
+    targets = [member.target or member.file.path for member in row.intent.files]
     with _open(row) as (place_fd, folder_fd):
-        inodes: dict[bytes, int] = {}
-        if folder_fd is not None:
+        if place_fd is not None and folder_fd is not None:
             try:
                 metadata = read_manifest(folder_fd, row.intent.place).metadata_for(row.intent)
             except (FileNotFoundError, ManifestError):
@@ -86,48 +89,38 @@ def _recover_restore(ledger: Ledger, row: ActionRow) -> Recovered:
             clear_action(place_fd, row.intent.token, folder_fd)
             inodes = {t: ino for t, ino in zip(back.targets, back.inodes, strict=True) if ino is not None}
         else:
-            inodes = _inodes(row)
+            inodes = _inodes(row.intent, targets)
+            if len(inodes) < len(targets) and not place_is_there(row.intent, place_fd):
+                return Recovered(row, Outcome.POSTPONED, "the quarantine folder is away")
         return Recovered(ledger.mark_restored(row.action_id, inodes), Outcome.FINISHED)
 
 
 def _recover_purge(ledger: Ledger, row: ActionRow) -> Recovered:
     with _open(row) as (place_fd, folder_fd):
-        if folder_fd is not None:
+        if place_fd is not None and folder_fd is not None:
             remove_files(row.intent, place_fd, folder_fd)
+        elif place_fd is None:
+            return Recovered(row, Outcome.POSTPONED, "the quarantine folder is away")
         return Recovered(ledger.mark_purged(row.action_id), Outcome.FINISHED)
 
 
 @contextmanager
-def _open(row: ActionRow) -> Iterator[tuple[int, int | None]]:
-    """The quarantine folder and the action's folder in it, None where that is not there. Raises as `open_place`."""
+def _open(row: ActionRow) -> Iterator[tuple[int | None, int | None]]:
+    """The quarantine folder and the action's folder in it, None for what is not there. Raises as they do."""
     with ExitStack() as stack:
-        place_fd = stack.enter_context(open_place(row.intent.place))
-        try:
+        place_fd = folder_fd = None
+        with suppress(FileNotFoundError):
+            place_fd = stack.enter_context(open_place(row.intent.place))
             folder_fd = stack.enter_context(open_action(place_fd, row.intent.token, row.intent.place))
-        except FileNotFoundError:
-            yield place_fd, None
-            return
         yield place_fd, folder_fd
 
 
-def _is_mounted(row: ActionRow) -> bool:
-    """Whether the root holds anything at all: an empty one may be a mount point without its file system."""
-    try:
-        with walk(row.first.file.root) as fd, os.scandir(fd) as entries:
-            return next(entries, None) is not None
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return False
-        raise
-
-
-def _inodes(row: ActionRow) -> dict[bytes, int]:
+def _inodes(intent: Intent, paths: Sequence[bytes]) -> dict[bytes, int]:
+    """Those of the intent's files that lie, with their bytes, at `paths`, which are in its order."""
     found = {}
-    for member in row.intent.files:
-        target = member.target
-        if target is not None:
-            with open_parent(target, member.file.root, b"") as (parent_fd, _):
-                there = lying(os.path.basename(target), parent_fd, member.file.digest)
-            if there is not None and there.right:
-                found[target] = there.ino
+    for member, path in zip(intent.files, paths, strict=True):
+        with open_parent(path, member.file.root, aside_name(intent.token)) as (parent_fd, _):
+            there = lying(os.path.basename(path), parent_fd, member.file.digest)
+        if there is not None and there.right:
+            found[path] = there.ino
     return found

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepdupe_daemon.act import ManifestError, Outcome, manifests_in, restore_by_manifest
+from deepdupe_daemon.act.moving import move_in
 from deepdupe_daemon.errors import ActionRefused
 from deepdupe_daemon.ledger import ActionRow, ActionState, VerdictRow
 from tests.act.ground import Ground, likeness, tree
@@ -183,6 +184,53 @@ def a_root_that_is_away_at_the_start(folder: Path) -> None:
     ground.close()
 
 
+def a_quarantine_that_is_away_at_the_start(folder: Path) -> None:
+    """The configured folder is a disk's mount point. While the disk is away nothing that lies on it is given up."""
+    ground = Ground(folder)
+    disk, place = folder / "disk", folder / "quarantine"
+    disk.mkdir()
+    place.mkdir(mode=0o700)
+    mount("-t", "tmpfs", "-o", "size=1m,mode=0700", "x", disk)
+    mount("--bind", disk, place)
+    ground.place = os.fsencode(place)
+    verdict = ground.pair()
+    path = verdict.verdict.duplicate.path
+    before = likeness(path)
+    row = ground.ledger.record_intent(ground.plan(verdict))
+    move_in(row, 0)  # and killed before the ledger was told
+    umount(place)
+    [postponed] = ground.quarantine.recover()
+    assert postponed.outcome is Outcome.POSTPONED, postponed
+    mount("--bind", disk, place)
+    [done] = ground.quarantine.recover()
+    assert done.outcome is Outcome.FINISHED, done
+    ground.ledger.begin_restore(1, [path])
+    umount(place)
+    [postponed] = ground.quarantine.recover()
+    assert postponed.outcome is Outcome.POSTPONED, postponed
+    mount("--bind", disk, place)
+    [done] = ground.quarantine.recover()
+    assert done.outcome is Outcome.FINISHED, done
+    assert likeness(path) == before
+    ground.close()
+
+
+def a_mount_point_takes_nothing_back(folder: Path) -> None:
+    """A file that came back into an empty mount point would be hidden by the next mount."""
+    ground = Ground(folder)
+    mount("-t", "tmpfs", "-o", "size=1m,mode=0700", "x", ground.root)
+    ground.place = os.fsencode(folder / "quarantine")
+    moved = ground.move(ground.pair())
+    umount(ground.root)
+    assert refused_back(ground, moved).kind == "offline"
+    assert os.listdir(ground.root) == []
+    ground.ledger.begin_restore(moved.action_id, [moved.first.file.path])
+    [postponed] = ground.quarantine.recover()
+    assert postponed.outcome is Outcome.POSTPONED, postponed
+    assert os.listdir(ground.root) == []
+    ground.close()
+
+
 def a_quota_that_is_used_up(folder: Path) -> None:
     """A real quota, where the kernel has them for file systems in memory (6.6)."""
     ground = Ground(folder)
@@ -264,6 +312,8 @@ SCENES: dict[str, Callable[[Path], None]] = {
         a_keeper_that_is_not_mounted,
         bind_mounts_of_one_file_system,
         a_root_that_is_away_at_the_start,
+        a_quarantine_that_is_away_at_the_start,
+        a_mount_point_takes_nothing_back,
         a_quota_that_is_used_up,
         an_owner_that_is_hidden,
     )
