@@ -167,6 +167,35 @@ def _chart(rng: np.random.Generator, changed: bool) -> Image.Image:
     return page
 
 
+_PURE = ("#ff0000", "#00ff00", "#ffff00", "#ff00ff", "#00ffff", "#ffffff")
+
+
+def _listing(rng: np.random.Generator, changed: bool) -> Image.Image:
+    """Source text in an editor with a dark ground, its words in pure colours."""
+    page = Image.new("RGB", (1100, 760), (24, 24, 28))
+    draw = ImageDraw.Draw(page)
+    for line in range(27):
+        x = 40.0 + 30 * int(rng.integers(0, 4))
+        for place in range(5):
+            word, ink = str(rng.choice(_WORDS)) + _digits(rng, 2), str(rng.choice(_PURE))
+            if changed and (line, place) == (12, 1):
+                word = _other_digit(word, len(word) - 1)
+            draw.text((x, 12 + 27 * line), word, ink, font(18))
+            x += draw.textlength(word, font(18)) + 12
+    return page
+
+
+def _panel(rng: np.random.Generator, changed: bool) -> Image.Image:
+    """A page of grey print with one lamp that is green, or red."""
+    page = Image.new("RGB", (900, 640), "white")
+    draw = ImageDraw.Draw(page)
+    for line in range(16):
+        draw.text((90, 24 + 37 * line), _sentence(rng, 6), (60, 60, 60), font(22))
+    top = 28 + 37 * int(rng.integers(0, 16))
+    draw.ellipse((40, top, 62, top + 22), (210, 40, 40) if changed else (40, 160, 60))
+    return page
+
+
 DOCUMENTS: Mapping[str, _Draw] = {
     "receipt": _receipt,
     "letter": _letter,
@@ -174,6 +203,8 @@ DOCUMENTS: Mapping[str, _Draw] = {
     "chat": _chat,
     "window": _window,
     "chart": _chart,
+    "listing": _listing,
+    "panel": _panel,
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tests.evaluation.documents import document_pair
-from tests.evaluation.ladder import BETWEEN, EDITED, RE_ENCODED, encoded
+from tests.evaluation.ladder import BETWEEN, EDITED, RE_ENCODED, encoded, grainy
 from tests.evaluation.local_edits import LOCAL_EDITS
 from tests.evaluation.sources import Source, Workshop, document_sources, drawn, photo_sources
 
@@ -66,7 +66,16 @@ def ladders(sources: list[Source], folder: Path, workshop: Workshop) -> Iterator
         for expect, steps in (("same", RE_ENCODED), ("found", BETWEEN), ("edited", EDITED)):
             for op, step in steps.items():
                 yield Example(expect, op, source.name, base, step(image), source.held_out)
+        if not source.name.startswith("drawn:"):
+            noisy = grainy(image, 3 + source.seed % 6, source.seed)
+            for op in _GRAIN_OPS:
+                name = f"grain, {op}"
+                files = encoded(noisy, quality=92), RE_ENCODED[op](noisy)
+                yield Example("same", name, source.name, *files, source.held_out)
 
+
+#: what takes the grain of a picture away
+_GRAIN_OPS = ("jpeg 75", "jpeg 50", "jpeg 30", "resize 1/2")
 
 #: compressions under which a person can still tell what was changed
 _SOFT = [name for name in RE_ENCODED if name not in ("resize 1/8", "resize 1/4", "resize 1/3 jpeg 40", "grey")]

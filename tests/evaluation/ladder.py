@@ -12,7 +12,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
-__all__ = ["BETWEEN", "EDITED", "RE_ENCODED", "encoded", "font"]
+__all__ = ["BETWEEN", "EDITED", "RE_ENCODED", "encoded", "font", "grainy"]
 
 pillow_heif.register_heif_opener()
 
@@ -45,8 +45,9 @@ def _matrix(image: Image.Image, rows: list[list[float]]) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
-def _noisy(image: Image.Image, sigma: float) -> Image.Image:
-    rng = np.random.default_rng(image.width * 7919 + image.height)
+def grainy(image: Image.Image, sigma: float, seed: int) -> Image.Image:
+    """`image` with the grain of one exposure, in levels."""
+    rng = np.random.default_rng(seed)
     pixels = np.asarray(image, np.float32)
     return Image.fromarray(np.clip(pixels + rng.normal(0, sigma, pixels.shape), 0, 255).astype(np.uint8))
 
@@ -99,8 +100,8 @@ BETWEEN: Mapping[str, Step] = {
     "blur 0.2 %": _blur(0.002),
     "blur 0.5 %": _blur(0.005),
     "sharpen": lambda image: encoded(image.filter(ImageFilter.UnsharpMask(2, 120, 2)), quality=88),
-    "noise 4": lambda image: encoded(_noisy(image, 4), quality=85),
-    "noise 12": lambda image: encoded(_noisy(image, 12), quality=85),
+    "noise 4": lambda image: encoded(grainy(image, 4, image.width), quality=85),
+    "noise 12": lambda image: encoded(grainy(image, 12, image.width), quality=85),
     "gamma 0.6": lambda image: encoded(_lut(image, lambda v: v**0.6), quality=88),
     "gamma 1.7": lambda image: encoded(_lut(image, lambda v: v**1.7), quality=88),
     "crop 98 %": lambda image: _cropped(image, 0.98),

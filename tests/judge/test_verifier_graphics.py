@@ -119,3 +119,32 @@ def test_identical_pages_but_for_one_coloured_digit_are_laid_exactly_over_each_o
     found = compare_pictures(np.asarray(first), np.asarray(second))
     assert found.relation is not Relation.SAME
     assert found.measures["edge_noise"] < 0.01
+
+
+def switched(colour: tuple[int, int, int]) -> U8Array:
+    """A page of grey print, with one small switch in a colour."""
+    page = np.array(numbers(1, "#202020", "#ffffff", 16, changed=False))
+    page[200:212, 300:324] = colour
+    return page
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((30, 120, 220), (150, 150, 150)),
+        ((220, 30, 30), (30, 160, 30)),
+        ((150, 150, 150), (90, 90, 90)),
+        ((255, 255, 255), (225, 235, 245)),
+    ],
+    ids=["off", "red to green", "darker", "tinted"],
+)
+@pytest.mark.parametrize("how", [None, "jpeg 95", "jpeg 75"])
+def test_another_state_of_one_switch_is_another_window(
+    first: tuple[int, int, int], second: tuple[int, int, int], how: str | None
+) -> None:
+    """A colour or a brightness at one place alone must not be taken for the tone of the whole."""
+    changed = switched(second)
+    seen = changed if how is None else stored(Image.fromarray(changed), how)
+    assert compare_pictures(switched(first), seen).relation is not Relation.SAME
+    if how is not None:
+        assert compare_pictures(changed, seen).relation is Relation.SAME

@@ -26,6 +26,11 @@ EDGE_NOISE = 0.36
 NOISE = 5.0
 #: the strongest compression of the ladder keeps 0.82, one labelled copy 0.58; another shot rarely has more than 0.8
 EXPLAINED = 0.75
+#: Compression can take most of a grainy picture's variance and leave a copy: then all that is left was foreseen, every
+#: tile agrees, and the edges lie as compression leaves them (copies reach 0.25, other shots start at 0.26).
+EXPLAINED_OF_GRAIN = 0.3
+EDGE_NOISE_OF_GRAIN = 0.26
+CONTAINED = 0.97
 #: for an edit, which is never acted upon unasked, a little more: turning and scaling resample; other shots start at
 #: 0.53
 EDGE_NOISE_EDITED = 0.48
@@ -38,6 +43,7 @@ EDGE_NOISE_PARTS = 0.3
 #: are no copies.
 MOST_CHANGED = 0.35
 LEAST_CONFIRMED = 0.9
+LEAST_CONFIRMED_RESAMPLED = 0.99
 LEAST_CONFIRMED_CLOSELY = 0.6
 EXPLAINED_CLOSELY = 0.93
 MIN_TILES_AROUND_OVERLAY = 24
@@ -56,6 +62,7 @@ class Agreement:
     confirmed: float  # share of those that agree
     confirmed_tiles: int  # how many that are
     explained: float  # share of the variance at edges that one picture accounts for in the other
+    contained: float  # the target's detail per unit of the prediction's
     noise: float
     edge_noise: float
     tone: float  # mean change of luma by the tone, in levels
@@ -65,13 +72,23 @@ class Agreement:
     @property
     def one_exposure(self) -> bool:
         """Whether what agrees, agrees as copies do: by compression's noise and no more."""
-        return self.edge_noise <= EDGE_NOISE and self.noise <= NOISE and self.explained >= EXPLAINED
+        within = self.edge_noise <= EDGE_NOISE and self.noise <= NOISE
+        return within and (self.explained >= EXPLAINED or self.lost_grain)
+
+    @property
+    def lost_grain(self) -> bool:
+        """Whether all that one picture lacks of the other is grain, which says nothing against a copy."""
+        return self.edge_noise <= EDGE_NOISE_OF_GRAIN and self._all_foreseen
+
+    @property
+    def _all_foreseen(self) -> bool:
+        return self.worst < 1 and self.explained >= EXPLAINED_OF_GRAIN and self.contained >= CONTAINED
 
     @property
     def edited_exposure(self) -> bool:
         """Whether what agrees may be one exposure that was resampled, sharpened or blurred."""
         within = self.edge_noise <= EDGE_NOISE_EDITED and self.noise <= NOISE_EDITED
-        return within and self.explained >= EXPLAINED_EDITED
+        return within and (self.explained >= EXPLAINED_EDITED or self._all_foreseen)
 
     @property
     def one_shot(self) -> bool:
@@ -84,6 +101,8 @@ class Agreement:
         """Whether most agrees, closely, and the rest may be an overlay."""
         if not self.edited_exposure or self.changed > MOST_CHANGED or self.confirmed_tiles < MIN_TILES_AROUND_OVERLAY:
             return False
+        if not self.one_exposure:  # pressed hard and changed at one place: more would be products of one series
+            return self.confirmed >= LEAST_CONFIRMED_RESAMPLED
         closely = self.explained >= EXPLAINED_CLOSELY and self.edge_noise <= EDGE_NOISE_PARTS
         return self.confirmed >= (LEAST_CONFIRMED_CLOSELY if closely else LEAST_CONFIRMED)
 
@@ -98,7 +117,7 @@ class Agreement:
     @property
     def measure(self) -> float:
         """Below 1 if and only if `everywhere`; comparable between directions."""
-        unexplained = (1 - self.explained) / (1 - EXPLAINED)
+        unexplained = 0.0 if self.lost_grain else (1 - self.explained) / (1 - EXPLAINED)
         return max(self.worst, self.edge_noise / EDGE_NOISE, self.noise / NOISE, unexplained)
 
 
@@ -182,6 +201,7 @@ def _summary(tiles: TileMap, unlike: F32Array, tone: float, colour: float) -> Ag
         confirmed=agreeing / max(1, structured_count),
         confirmed_tiles=agreeing // 16,  # the grid holds 4 x 4 points a tile of 8 x 8 pixels
         explained=tiles.explained,
+        contained=tiles.contained,
         noise=tiles.noise,
         edge_noise=tiles.edge_noise,
         tone=tone,

@@ -72,6 +72,7 @@ def told(found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> Comparison
             "structure": agreed.structure,
             "confirmed_tiles": float(agreed.confirmed_tiles),
             "explained": agreed.explained,
+            "contained": agreed.contained,
             "noise": agreed.noise,
             "edge_noise": agreed.edge_noise,
             "tone": agreed.tone,

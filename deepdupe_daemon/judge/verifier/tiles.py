@@ -37,6 +37,7 @@ class TileMap:
     rms: F32Array  # levels of residual in luma
     structure: F32Array  # levels per pixel of edges in the target
     explained: float  # share of the variance at the target's edges that the prediction accounts for
+    contained: float  # the target's detail per unit of the prediction's: 1 where all that the target has is foreseen
 
 
 def tile_map(prediction: Prediction, target: U8Array, inside: U8Array | None, margin_px: int) -> TileMap:
@@ -61,6 +62,7 @@ def tile_map(prediction: Prediction, target: U8Array, inside: U8Array | None, ma
         rms=np.where(valid, np.sqrt(energy), 0).astype(np.float32),
         structure=np.where(valid, np.sqrt(strength), 0).astype(np.float32),
         explained=_explained(energy, target_y, strength, valid),
+        contained=_contained(prediction.luma, target_y, strength, valid),
     )
 
 
@@ -91,6 +93,23 @@ def _explained(energy: F32Array, target_y: F32Array, strength: F32Array, valid: 
     smooth = np.asarray(cv2.GaussianBlur(target_y, (0, 0), 1.0), np.float32)
     around = smooth - np.asarray(cv2.blur(smooth, (15, 15)), np.float32)
     return float(np.median(1 - energy[edges] / (_energy(around)[edges] + 1e-3)))
+
+
+def _contained(expected: F32Array, target_y: F32Array, strength: F32Array, valid: np.ndarray) -> float:
+    """Slope of the target's detail on the prediction's, in the middle of the tiles with edges.
+
+    Grain that compression took away leaves it at 1 (measured: 1.03 to 1.09), for nothing is in the target that was not
+    in the source; grain of its own, as another shot has, is error in what one regresses on (0.63 to 0.89).
+    """
+    edges = valid & (strength > 4.0)
+    if int(edges.sum()) < 16:
+        return 0.0
+    planes = []
+    for plane in (expected, target_y):
+        smooth = np.asarray(cv2.GaussianBlur(plane, (0, 0), 1.0), np.float32)
+        planes.append(smooth - np.asarray(cv2.blur(smooth, (15, 15)), np.float32))
+    common, own = (cv2.GaussianBlur(_half(planes[0] * other), (0, 0), 3.0) for other in (planes[1], planes[0]))
+    return float(np.median(common[edges] / (own[edges] + 1e-3)))
 
 
 def _near_clipping(expected: F32Array, target: F32Array) -> F32Array:

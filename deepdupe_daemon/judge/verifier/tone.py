@@ -16,11 +16,15 @@ import numpy as np
 from deepdupe_daemon.judge.verifier.align import gradients, luma
 from deepdupe_daemon.model import F32Array, U8Array
 
-__all__ = ["Prediction", "is_grey", "predicted"]
+__all__ = ["Prediction", "predicted"]
 
 _GRID_SAMPLES = 20_000
 _SAMPLES = 2_500  # of each of: everywhere, on edges, equally from every brightness
 _BINS = 64
+_CELLS = 8
+_LEAST_CELLS = 3
+_NO_COLOUR = 0.0002
+_COLOURED = 0.02
 _GREY = 12.0  # |R - Y| + |B - Y| of a grey picture's most colourful places: JPEG's chroma rounding alone leaves 2 to 6
 
 
@@ -36,28 +40,41 @@ class Prediction:
     shift: float  # mean absolute change of chroma by the tone, in levels
 
 
-def is_grey(picture: U8Array) -> bool:
-    """Whether there is no colour anywhere; one tinted object makes a picture coloured."""
+def _colour(picture: U8Array) -> tuple[bool, bool]:
+    """(whether there is colour anywhere, whether it is spread so that it speaks of the picture as a whole)."""
     some = cv2.blur(picture, (4, 4))[::4, ::4].astype(np.float32)
     y = some @ np.array([0.299, 0.587, 0.114], np.float32)
     colour = np.abs(some[..., 0] - y) + np.abs(some[..., 2] - y)
-    return float(np.quantile(colour, 0.998)) < _GREY
+    coloured = colour > _GREY
+    share = float(coloured.mean())
+    rows, columns = (
+        int((np.add.reduceat(coloured.sum(axis=1 - axis), _starts(coloured.shape[axis])) > 0).sum()) for axis in (0, 1)
+    )
+    return share > _NO_COLOUR, share >= _COLOURED and min(rows, columns) >= _LEAST_CELLS
+
+
+def _starts(length: int) -> np.ndarray:
+    """Where each of 8 equal parts begins; fewer where there are fewer."""
+    count = min(_CELLS, length)
+    return np.arange(count) * length // count
 
 
 def predicted(source: U8Array, target: U8Array, inside: U8Array | None = None) -> Prediction:
     """`source` in the tone of `target`: two aligned RGB pictures of one size; `inside` (0 or 255) says where both
     count."""
     source_y, target_y = luma(source), luma(target)
-    grey_source, grey_target = is_grey(source), is_grey(target)
-    grey = grey_source or grey_target
+    (source_has, source_full), (target_has, target_full) = _colour(source), _colour(target)
+    # Where a page lacks the one small thing that has colour in the other, that is no conversion to grey.
+    grey = not (source_has or target_has) or (source_has != target_has and (source_full or target_full))
     strength = _strength(source_y)
     at = _samples(strength, source_y, inside)
+    cells = _cells(at, source_y.shape)
     # Weights that are small beside edges, where blur and misplacement would pass for tone.
     around = cv2.dilate(np.maximum(strength, _strength(target_y)), np.ones((3, 3), np.uint8))
     flat = 1 / (1 + around.ravel()[at].astype(np.float64) / 30)
-    shade = _grey_of(source_y) if grey_source else source
+    shade = source if source_has else _grey_of(source_y)
     wanted = _grey_of(target_y) if grey else target
-    toned = _toned(shade, wanted, at, flat)
+    toned = _toned(shade, wanted, at, flat, cells, colours_speak=source_full)
     toned_y = luma(toned)
     if _distance(toned, wanted, at, flat) > 0.9 * _distance(shade, wanted, at, flat):
         toned, toned_y = shade, luma(shade)  # the fit explains nothing: its own error would only add to the noise
@@ -133,17 +150,44 @@ def _robust(residual: np.ndarray, floor: float) -> np.ndarray:
     return np.asarray(1 / (1 + (residual / (2.5 * scale)) ** 2))
 
 
-def _toned(source: U8Array, target: U8Array, at: np.ndarray, flat: np.ndarray) -> U8Array:
+def _cells(at: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """In which of 8 rows and of 8 columns of the picture each sample lies."""
+    return at // shape[1] * _CELLS // shape[0], at % shape[1] * _CELLS // shape[1]
+
+
+def _widespread(where: np.ndarray, cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(bins,) bool: whether the samples of a brightness lie in several rows and columns of the picture.
+
+    A brightness that is at one place alone, as a marked row or a switch in a window, says nothing of the tone.
+    """
+    counts = []
+    for cell in cells:
+        seen = np.zeros((_BINS, _CELLS), bool)
+        seen[where, cell] = True
+        counts.append(seen.sum(axis=1))
+    spread: np.ndarray = np.minimum(*counts) >= _LEAST_CELLS
+    return spread
+
+
+def _toned(
+    source: U8Array,
+    target: U8Array,
+    at: np.ndarray,
+    flat: np.ndarray,
+    cells: tuple[np.ndarray, np.ndarray],
+    *,
+    colours_speak: bool,
+) -> U8Array:
     given = source.reshape(-1, 3)[at].astype(np.float64)
     wanted = target.reshape(-1, 3)[at].astype(np.float64)
-    matrix = _colour_matrix(given, wanted, flat)
+    matrix = _colour_matrix(given, wanted, flat, colours_speak=colours_speak)
     mixed = np.clip(np.concatenate([given, np.full((len(at), 1), 255.0)], axis=1) @ matrix, 0, 255)
-    curves = np.stack([_curve(mixed[:, c], wanted[:, c], flat) for c in range(3)], axis=1)
+    curves = np.stack([_curve(mixed[:, c], wanted[:, c], flat, cells) for c in range(3)], axis=1)
     affine = np.concatenate([matrix[:3].T, matrix[3:].T * 255], axis=1).astype(np.float32)
     return np.asarray(cv2.LUT(cv2.transform(source, affine), curves[None]))
 
 
-def _colour_matrix(given: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> np.ndarray:
+def _colour_matrix(given: np.ndarray, wanted: np.ndarray, flat: np.ndarray, *, colours_speak: bool) -> np.ndarray:
     """(4, 3): three channels and an offset, by robust least squares; clipped pixels say nothing of a gain."""
     count = len(given)
     unclipped = ((wanted > 4) & (wanted < 251) & (given > 4) & (given < 251)).all(axis=1)
@@ -154,6 +198,8 @@ def _colour_matrix(given: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> n
     # First one gain for all channels; the ridge then holds the matrix there unless colours in the picture speak.
     gain = _ridge(grey, (wanted @ weights)[:, None], base, np.array([[1.0], [0.0]]), 10.0)[:, 0]
     prior = np.concatenate([np.eye(3) * gain[0], np.full((1, 3), gain[1])])
+    if not colours_speak:  # a matrix would turn the one coloured thing of a page into any other colour
+        return prior
     return _ridge(np.concatenate([given, grey[:, 1:]], axis=1), wanted, base, prior, 20.0)
 
 
@@ -171,11 +217,12 @@ _CENTRES = (np.arange(_BINS) + 0.5) * 256 / _BINS - 0.5
 _NEIGHBOURS = np.exp(-0.5 * (np.arange(-8, 9) / 3.0) ** 2)
 
 
-def _curve(given: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> U8Array:
+def _curve(given: np.ndarray, wanted: np.ndarray, flat: np.ndarray, cells: tuple[np.ndarray, np.ndarray]) -> U8Array:
     """A rising curve, 256 uint8 levels: the robust mean per brightness, drawn to its neighbours where few pixels
     speak."""
     where = np.clip((given + 0.5) * _BINS / 256, 0, _BINS - 1).astype(np.intp)
     deviation = wanted - given
+    flat = flat * _widespread(where, cells)[where]
     weights = flat
     for _ in range(4):
         total = np.bincount(where, weights, _BINS)
