@@ -30,6 +30,8 @@ EXPLAINED = 0.75
 #: tile agrees, and the edges lie as compression leaves them (copies reach 0.25, other shots start at 0.26).
 EXPLAINED_OF_GRAIN = 0.3
 EDGE_NOISE_OF_GRAIN = 0.26
+#: levels: grain that was lost leaves 0.7, a picture dithered to black and white much more
+NOISE_OF_GRAIN = 2.0
 CONTAINED = 0.97
 #: for an edit, which is never acted upon unasked, a little more: turning and scaling resample; other shots start at
 #: 0.53
@@ -39,10 +41,10 @@ EXPLAINED_EDITED = 0.7
 #: crops, turns and screenshots of the ladder stay below 0.2, a tripod's optical zoom starts at 0.33
 EDGE_NOISE_PARTS = 0.3
 #: An overlay may cover this share of the picture; of the tiles with edges this much must agree: less where the rest
-#: is a copy beyond doubt. Products of one series, photographed alike (0.4 to 0.84 confirmed, at most 0.87 explained),
+#: is a copy beyond doubt. Products of one series, photographed alike (0.4 to 0.91 confirmed, at most 0.87 explained),
 #: are no copies.
 MOST_CHANGED = 0.35
-LEAST_CONFIRMED = 0.9
+LEAST_CONFIRMED = 0.93
 LEAST_CONFIRMED_RESAMPLED = 0.99
 LEAST_CONFIRMED_CLOSELY = 0.6
 EXPLAINED_CLOSELY = 0.93
@@ -82,7 +84,8 @@ class Agreement:
 
     @property
     def _all_foreseen(self) -> bool:
-        return self.worst < 1 and self.explained >= EXPLAINED_OF_GRAIN and self.contained >= CONTAINED
+        within = self.worst < 1 and self.noise <= NOISE_OF_GRAIN
+        return within and self.explained >= EXPLAINED_OF_GRAIN and self.contained >= CONTAINED
 
     @property
     def edited_exposure(self) -> bool:
