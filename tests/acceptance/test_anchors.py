@@ -6,10 +6,14 @@ as a person starts it; those that have to put a fault into a certain place run t
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import os
 import random
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -32,7 +36,7 @@ from deepdupe_daemon.service import ControlClient
 from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.vision import FakeEmbedder, PdqEmbedder
 from deepdupe_daemon.vision.embedder import OutOfDeviceMemory
-from tests.acceptance.daemon import Daemon, counts
+from tests.acceptance.daemon import Daemon, counts, program
 from tests.benchmarks.processes import family
 from tests.conftest import Eventually
 from tests.intake.scenes import NAMESPACE
@@ -306,8 +310,6 @@ ODD_NAMES = (
 
 
 def test_check_07_any_name_reaches_ledger_and_record_as_it_is(house: House, tmp_path: Path) -> None:
-    import base64
-
     original = save(photo(107, SMALL), tmp_path / "a.png")
     folder = house.root / "names"
     folder.mkdir()
@@ -329,6 +331,92 @@ def test_check_07_any_name_reaches_ledger_and_record_as_it_is(house: House, tmp_
         return found
 
     house.eventually(lambda: told() == set(ODD_NAMES), PATIENCE_S)
+
+
+class Configured:
+    """A `run --config` of one folder, with systemd's socket in the test's hands."""
+
+    def __init__(self, folder: Path, project_root: Path, *, action: str, bundle_wait_s: float = 0.0) -> None:
+        self.root, self.state, self.file = folder / "photos", folder / "state", folder / "deepdupe.yaml"
+        self.root.mkdir()
+        self.project_root = project_root
+        self.text = (
+            f"roots:\n  - path: {self.root}\n    action: {action}\nstate_dir: {self.state}\n"
+            f"judge:\n  bundle_wait_s: {bundle_wait_s}\nchroma:\n  mode: 'off'\nalerts:\n  to: stderr\n"
+        )
+        self.file.write_text(self.text)
+        self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notices.setblocking(False)
+        here = os.open(folder, os.O_RDONLY)
+        self._notices.bind(f"/proc/self/fd/{here}/notify")  # the address may be no longer than 107 bytes
+        os.close(here)
+        self.heard = ""
+        self._log = (folder / "stderr").open("w+b")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "deepdupe_daemon", "run", "--config", str(self.file)],
+            cwd=project_root,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
+            start_new_session=True,
+        )
+
+    def notices(self) -> str:
+        """All that it has told systemd so far."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.heard += self._notices.recv(4096).decode() + "\n"
+        return self.heard
+
+    def said(self) -> str:
+        return Path(self._log.name).read_text(errors="replace")
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._notices.close()
+        self._log.close()
+
+
+@pytest.fixture
+def configured(tmp_path: Path, project_root: Path, eventually: Eventually) -> Iterator[Callable[..., Configured]]:
+    made: list[Configured] = []
+
+    def make(**options: Any) -> Configured:
+        made.append(Configured(tmp_path, project_root, **options))
+        eventually(lambda: "READY=1" in made[-1].notices(), PATIENCE_S)
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def test_check_07_any_name_reaches_the_manifest_and_comes_back_as_it_was(
+    configured: Callable[..., Configured], eventually: Eventually
+) -> None:
+    daemon = configured(action="quarantine")
+    original = save(photo(107, SMALL), daemon.root / "a.png")
+    eventually(lambda: counts(daemon.state)[FileState.INDEXED] == 1, PATIENCE_S)
+    copies = {os.fsencode(daemon.root) + b"/" + name for name in ODD_NAMES}
+    for path in copies:
+        shutil.copy(original, path)
+        os.chmod(path, 0o640)
+        os.utime(path, ns=(1_600_000_000_123_456_789, 1_700_000_000_987_654_321))
+    before = {path: like(path) for path in copies}
+    eventually(lambda: not any(os.path.lexists(path) for path in copies), PATIENCE_S)
+    manifests = [json.loads(path.read_bytes()) for path in daemon.root.glob(".deepdupe-quarantine/*/manifest.json")]
+    assert len(manifests) == len(copies)
+    program("quarantine", "restore", "--all", "--config", str(daemon.file), cwd=daemon.project_root)
+    assert {path: like(path) for path in copies} == before
+
+
+def like(path: bytes) -> tuple[bytes, int, int, int, int]:
+    status = os.stat(path)
+    with open(path, "rb") as file:
+        return file.read(), status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns
 
 
 def test_check_08_nothing_that_is_no_whole_picture_blocks_or_kills(house: House) -> None:
@@ -375,6 +463,44 @@ def grey_png(width: int, height: int, *, rows: int | None = None) -> bytes:
     body = b"".join(packer.compress(line) for _ in range(height if rows is None else rows)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def test_check_09_a_parent_swapped_for_a_link_between_verdict_and_action_leads_nowhere(
+    configured: Callable[..., Configured], eventually: Eventually, tmp_path: Path
+) -> None:
+    """It waits for late members of a bundle before it acts; in that time the folder is swapped."""
+    daemon = configured(action="quarantine", bundle_wait_s=4.0)
+    original = save(photo(109, SMALL), daemon.root / "a.png")
+    eventually(lambda: counts(daemon.state)[FileState.INDEXED] == 1, PATIENCE_S)
+    (daemon.root / "new").mkdir()
+    shutil.copy(original, daemon.root / "new" / "copy.png")
+    eventually(lambda: verdicts(daemon.state) == 1, PATIENCE_S)
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    shutil.copy(original, secret / "copy.png")
+    (daemon.root / "new").rename(tmp_path / "was-new")
+    (daemon.root / "new").symlink_to(secret)
+    shutil.copy(original, daemon.root / "another.png")  # once this one was acted on, the turn of the first had come
+    eventually(lambda: not (daemon.root / "another.png").exists(), PATIENCE_S)
+    assert (secret / "copy.png").read_bytes() == original.read_bytes()
+    assert (tmp_path / "was-new" / "copy.png").read_bytes() == original.read_bytes()
+    assert len(list(daemon.root.glob(".deepdupe-quarantine/*/manifest.json"))) == 1
+    assert daemon.process.poll() is None
+
+
+def verdicts(state: Path) -> int:
+    with Ledger.open(state, SystemClock(), readonly=True) as ledger:
+        return sum(1 for _ in ledger.duplicates())
+
+
+@pytest.mark.parametrize("doing", ["move", "restore"])
+def test_check_10_killed_at_any_step_of_quarantine_it_converges(doing: str, tmp_path: Path, project_root: Path) -> None:
+    """A sample; `act/test_kills.py` goes through them line by line."""
+    command = [sys.executable, "-m", "tests.act.killing", str(tmp_path), "same", doing, "2", "499", "10"]
+    done = subprocess.run(command, cwd=project_root, capture_output=True, text=True, check=True, timeout=500)
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["kills"] >= 2
 
 
 class Network(FakeEmbedder):
@@ -498,6 +624,22 @@ def cmdline(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def test_check_15_a_reload_with_a_bad_file_ends_and_the_old_one_goes_on(
+    configured: Callable[..., Configured], eventually: Eventually
+) -> None:
+    daemon = configured(action="observe")
+    save(photo(1), daemon.root / "a.png")
+    daemon.heard = ""
+    daemon.file.write_text(daemon.text + "log_level: loud\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "READY=1" in daemon.notices().partition("RELOADING=1")[2], PATIENCE_S)
+    assert "log_level" in daemon.said(), "what is wrong is told"
+    eventually(lambda: counts(daemon.state)[FileState.INDEXED] == 1, PATIENCE_S)
+    shutil.copy(daemon.root / "a.png", daemon.root / "b.png")
+    eventually(lambda: "b.png is a copy of" in daemon.said(), PATIENCE_S)
+    assert daemon.process.poll() is None
 
 
 @pytest.mark.nightly
