@@ -292,7 +292,7 @@ def check_the_end(root: Path, state: Path, log: Path, pictures: Pictures) -> Non
 def test_a_storm_over_the_service_with_kills(
     seed: int, tmp_path: Path, project_root: Path, eventually: Eventually
 ) -> None:
-    storm_over_the_service(40, seed, tmp_path, project_root, eventually)
+    storm_over_the_service(30, seed, tmp_path, project_root, eventually)
 
 
 @pytest.mark.nightly
