@@ -12,16 +12,15 @@ from typing import Protocol
 
 from deepdupe_daemon.intake.removals import Missing, Removals
 from deepdupe_daemon.intake.root import Root
+from deepdupe_daemon.intake.settle import identity_of
 from deepdupe_daemon.intake.walk import Entered, Found, TreeWalk
-from deepdupe_daemon.ledger import Ledger
+from deepdupe_daemon.ledger import KnownRow, Ledger
 from deepdupe_daemon.model import FileIdentity, FileState
 
 __all__ = ["Reconciliation", "Taker"]
 
 #: missing files that one walk keeps in mind, about 40 MB; where there are more, another walk finds the rest
 _MOST_MISSING = 200_000
-
-_Known = tuple[bytes, FileIdentity, FileState]
 
 
 class Taker(Protocol):
@@ -61,8 +60,8 @@ class Reconciliation:
         self._take = take
         self._filter_changed = filter_changed
         self._most_missing = most_missing
-        self._stream: Iterator[_Known] = ledger.known_paths(start)
-        self._next: _Known | None = None
+        self._stream: Iterator[KnownRow] = ledger.known_rows(start)
+        self._next: KnownRow | None = None
 
     @property
     def nothing_there(self) -> bool:
@@ -83,7 +82,7 @@ class Reconciliation:
                 yield
 
     def _compare(self, found: list[Found]) -> None:
-        """Merge a slice. Each file costs about 1 µs here, beside 4 for the stat and 2.5 for the row."""
+        """Merge a slice. Each file costs about 1 µs here, beside 4 for the stat and 1.3 for the row."""
         known, stream, count = self._next, self._stream, self.known
         check_all = self._filter_changed or self.removals.watches_mounts
         for path, status in found:
@@ -95,13 +94,10 @@ class Reconciliation:
                 if self._root.takes(path):
                     self._offer(path, status)
                 continue
-            identity = known[1]
+            _, dev, ino, size, mtime_ns, _ = known
             if (
-                identity.mtime_ns != status.st_mtime_ns
-                or identity.size != status.st_size
-                or identity.ino != status.st_ino
-                or identity.dev != status.st_dev
-            ):
+                mtime_ns != status.st_mtime_ns or size != status.st_size or ino != status.st_ino or dev != status.st_dev
+            ):  # or numbers that rest as text
                 self._differs(known, status)
             if check_all:
                 self._check(known, status)
@@ -109,22 +105,25 @@ class Reconciliation:
             count += 1
         self._next, self.known = known, count
 
-    def _check(self, known: _Known, status: os.stat_result) -> None:
+    def _check(self, known: KnownRow, status: os.stat_result) -> None:
         """What is asked of each known file that is met, where the filter is new or a mount is away."""
-        path, identity, _ = known
-        if self.removals.watches_mounts and identity.dev == status.st_dev:
-            self.removals.met_elsewhere(path, identity.dev, status.st_dev)
+        path, dev = known[0], int(known[1])
+        if self.removals.watches_mounts and dev == status.st_dev:
+            self.removals.met_elsewhere(path, dev, status.st_dev)
         if self._filter_changed and not self._root.takes(path):
             self._miss(known)
 
-    def _differs(self, known: _Known, status: os.stat_result) -> None:
+    def _differs(self, known: KnownRow, status: os.stat_result) -> None:
         """The path is known with another identity: other bytes, or the same file on a renumbered device."""
-        path, identity, state = known
+        path, dev, ino, size, mtime_ns, state = known
+        identity = FileIdentity(int(dev), int(ino), size, int(mtime_ns))
+        if identity == identity_of(status):
+            return
         if identity.mtime_ns == status.st_mtime_ns and identity.size == status.st_size:
             self.removals.met_elsewhere(path, identity.dev, status.st_dev)
             # A device number changes with a remount, and so do the inode numbers of FUSE and some network file systems.
             same = identity.ino == status.st_ino or status.st_dev in self._root.remote_devices
-            if same and state is not FileState.PENDING:
+            if same and state != FileState.PENDING:
                 return
         if self._root.takes(path):
             self._offer(path, status)
@@ -133,8 +132,8 @@ class Reconciliation:
         self.taken += 1
         self._take(path, status)
 
-    def _miss(self, known: _Known) -> None:
+    def _miss(self, known: KnownRow) -> None:
         if len(self.missing) < self._most_missing:
-            self.missing.append((known[0], known[1].dev))
+            self.missing.append((known[0], int(known[1])))
         else:
             self.more_missing = True

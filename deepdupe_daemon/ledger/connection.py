@@ -23,8 +23,8 @@ _BUSY_TIMEOUT_S = 30.0
 _WAL_PAGES = 1000
 #: what a WAL that once grew is cut back to
 _WAL_BYTES = 64 * 2**20
-#: Of each connection, and each thread has one; what falls out is in the kernel's cache. With four times as much new rows
-#: come no faster, and a service with a million files takes 100 MB more.
+#: Of each connection, and each thread has one; the kernel caches the rest. With four times as much new rows come no
+#: faster, and a service with a million files takes 100 MB more.
 _CACHE_KIB = 4 * 1024
 
 _SETTINGS = (

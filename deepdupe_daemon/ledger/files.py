@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deepdupe_daemon.ledger.connection import Opened
-from deepdupe_daemon.ledger.rows import FileRow
+from deepdupe_daemon.ledger.rows import FileRow, KnownRow
 from deepdupe_daemon.ledger.schema import LIVING, identity_column
 from deepdupe_daemon.model import FileIdentity, FileKey, FileState
 
@@ -88,6 +88,11 @@ class Files(Opened):
 
     def known_paths(self, root: bytes) -> Iterator[tuple[bytes, FileIdentity, FileState]]:
         """Every path below `root` that is not gone, sorted by bytes; in pages, so that no transaction lingers."""
+        for path, dev, ino, size, mtime_ns, state in self.known_rows(root):
+            yield path, FileIdentity(int(dev), int(ino), size, int(mtime_ns)), FileState(state)
+
+    def known_rows(self, root: bytes) -> Iterator[KnownRow]:
+        """The same as it rests, for a walk that compares a million of them: half of the price."""
         low, high = tree_range(root)
         comparison = ">="
         while True:
@@ -96,8 +101,7 @@ class Files(Opened):
                 f" WHERE path {comparison} ? AND path < ? AND former = 0 AND state <> 'gone' ORDER BY path LIMIT ?",
                 (low, high, _PAGE_ROWS),
             )
-            for path, dev, ino, size, mtime_ns, state in page:
-                yield path, FileIdentity(int(dev), int(ino), size, int(mtime_ns)), FileState(state)
+            yield from page
             if len(page) < _PAGE_ROWS:
                 return
             low, comparison = page[-1][0], ">"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ __all__ = ["F16Array", "FileRow", "I64Array", "ImageRow", "Noted", "PairRow", "S
 
 #: rows of a space as they rest: float16, L2-normalised before rounding
 F16Array = npt.NDArray[np.float16]
+#: (path, dev, ino, size, mtime_ns, state) as they rest: identity numbers over 63 bits are text, the state is its word
+KnownRow = tuple[Any, ...]
 #: image ids
 I64Array = npt.NDArray[np.int64]
 

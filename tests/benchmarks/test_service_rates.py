@@ -99,6 +99,8 @@ class Watching:
         self.process.terminate()
         assert self.process.wait(60) == 0
         self.thread.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def test_latency_from_close_to_alert(tmp_path: Path, eventually: Eventually) -> None:
