@@ -186,13 +186,13 @@ class WorkerProcess:
     def _last_words(self) -> str:
         assert self._process.stderr is not None
         said = self._process.stderr.read(_ERROR_BYTES).decode("utf-8", "replace").strip().splitlines()
-        return "".join(c if c.isprintable() else "?" for c in said[-1]) if said else self._how(None)
+        return "".join(c if c.isprintable() else "?" for c in said[-1]) if said else self._how(None, _START_TIMEOUT_S)
 
-    def _how(self, error: Exception | None) -> str:
+    def _how(self, error: Exception | None, timeout_s: float = _DEATH_TIMEOUT_S) -> str:
         if isinstance(error, Garbled):
             return f"garbled answer: {error}"
         try:
-            code = self._process.wait(_DEATH_TIMEOUT_S)
+            code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return "hung up"
         return f"signal {-code}" if code < 0 else f"exit {code}"
