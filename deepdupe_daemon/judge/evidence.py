@@ -49,7 +49,7 @@ class PairEvidence:
     comparison: Comparison | None = None
     marked_not_duplicate: bool = False
     same_bundle: bool = False  # members of one bundle (RAW+JPEG, Live Photo, ...)
-    joined: bool = False  # both are proven copies of a third, which is proposal enough
+    joined: bool = False  # one is alike to a proven copy of the other, which is proposal enough
 
     def swapped(self) -> Self:
         """The same evidence seen from b."""

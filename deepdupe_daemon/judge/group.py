@@ -13,7 +13,7 @@ from deepdupe_daemon.model import KeeperRule, VerdictClass
 
 __all__ = ["Bond", "Group", "anchored_groups", "bond_of"]
 
-#: what is proven of two files: an automatic class, or None
+#: what is proven of two files: an automatic class, or anything else
 Proof = Callable[[Member, Member], VerdictClass | None]
 
 
@@ -51,17 +51,28 @@ def bond_of(member: Member, keepers: Iterable[Member], proven: Proof) -> Bond | 
 
 
 def anchored_groups(
-    members: Sequence[Member], proven: Proof, rules: Sequence[KeeperRule] = DEFAULT_RULES
+    members: Sequence[Member],
+    near: Callable[[Member, Member], bool],
+    proven: Proof,
+    rules: Sequence[KeeperRule] = DEFAULT_RULES,
 ) -> list[Group]:
-    """The groups that the proofs allow, the same for any order of `members`; singles are left out.
+    """The groups of all files, the same for any order of `members`; singles are left out.
 
-    The best file of all is a keeper; each further one joins the best keeper that it is proven against, or becomes one.
+    The best file is a keeper. Its group grows from it: whatever is `near` it or near one of its members (recall
+    proposes the two to each other) and proven against the keeper itself. The best of the rest is the next keeper.
     """
-    anchors: dict[int, tuple[Member, list[Member]]] = {}
-    for member in sorted(members, key=lambda member: preference(member, rules), reverse=True):
-        bond = bond_of(member, (keeper for keeper, _ in anchors.values()), proven)
-        if bond is None:
-            anchors[member.file_id] = (member, [])
-        elif bond.verdict_class is not None:
-            anchors[bond.keeper.file_id][1].append(member)
-    return [Group(keeper, tuple(group)) for keeper, group in anchors.values() if group]
+    left = sorted(members, key=lambda member: preference(member, rules), reverse=True)
+    groups = []
+    while left:
+        keeper, *left = left
+        group, grown = list[Member](), True
+        while grown:
+            reached = [one for one in left if any(near(one, other) for other in (keeper, *group))]
+            joined = [one for one in reached if bond_of(one, [keeper], proven) is not None]
+            grown = bool(joined)
+            group += joined
+            left = [one for one in left if one not in joined]
+        told = [one for one in group if one.inode is None or one.inode != keeper.inode]
+        if told:
+            groups.append(Group(keeper, tuple(sorted(told, key=lambda one: preference(one, rules), reverse=True))))
+    return groups

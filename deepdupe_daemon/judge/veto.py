@@ -12,7 +12,6 @@ __all__ = [
     "BUNDLE",
     "BURST_FRAME",
     "CAPTURE_TIME",
-    "CHAINED",
     "EXPOSURE_BRACKET",
     "LOW_INFORMATION",
     "MARKED",
@@ -37,7 +36,6 @@ MULTI_FRAME = "animated or multi-page"
 LOW_INFORMATION = "low information"
 TINY = "tiny picture"
 PIXELS_DIFFER = "pixels differ"  # the verifier looked, and it is another picture or another shot
-CHAINED = "copy of a copy"  # proven against a copy, and not against the one that is kept of it
 
 #: the tags say that these are two exposures
 SHOT_VETOES = frozenset({CAPTURE_TIME, SEQUENCE_NUMBER, EXPOSURE_BRACKET, UNIQUE_ID, BURST_FRAME})

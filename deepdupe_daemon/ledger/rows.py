@@ -143,7 +143,7 @@ class PairRow:
 
     low_image_id: int
     high_image_id: int
-    proposed: bool  # recall found it; else it was asked for because both are copies of a third
+    proposed: bool  # recall found it; else one was proposed for a copy of the other
     similarities: Mapping[str, float]  # space name -> cosine, raw
     normalised: Mapping[str, float]  # space name -> score by the space's own rule, where it has one
     same_pixels: bool | None  # None: not needed yet

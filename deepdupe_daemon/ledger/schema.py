@@ -223,7 +223,7 @@ _STEP_4 = """
 CREATE TABLE pairs (
     low_image_id INTEGER NOT NULL REFERENCES images,
     high_image_id INTEGER NOT NULL REFERENCES images,
-    proposed INTEGER NOT NULL CHECK (proposed IN (0, 1)),   -- 0: asked for because both are copies of a third
+    proposed INTEGER NOT NULL CHECK (proposed IN (0, 1)),   -- 0: one was proposed for a copy of the other
     similarities TEXT NOT NULL,                            -- raw, by space
     normalised TEXT NOT NULL,
     same_pixels INTEGER,

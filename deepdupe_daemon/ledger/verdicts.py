@@ -108,6 +108,16 @@ class Verdicts(Opened):
                 found[file_id] = Standing(VerdictClass(name), image_id, keeper_file_id, keeper_image_id, bool(there))
         return found
 
+    def copies_in_group(self, keeper_file_id: int) -> list[int]:
+        """The files whose current verdict says that they are proven copies of this one."""
+        classes = [str(each) for each in VerdictClass if each.proven]
+        rows = self._db.rows(
+            "SELECT duplicate_file_id FROM verdicts WHERE keeper_file_id = ? AND closed_at_ns IS NULL"
+            f" AND class IN ({','.join('?' * len(classes))}) ORDER BY duplicate_file_id",
+            (keeper_file_id, *classes),
+        )
+        return [row[0] for row in rows]
+
     def judge_all_again(self) -> int:
         """Every group is judged again, from what is known of its pairs: the rules that choose keepers are others now.
 

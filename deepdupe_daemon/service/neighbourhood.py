@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from deepdupe_daemon.judge import (
@@ -60,7 +60,7 @@ class Neighbourhood:
         self._proposed: set[_Ends] = set()
         self._fresh: set[_Ends] = set()
         self._others: dict[int, set[int]] = {}
-        self._copies: dict[int, tuple[int, ...]] = {}
+        self._rows: dict[int, FileRow] = {}
         self._standings: dict[int, Standing | None] = {}
 
     # -- images and files ------------------------------------------------------------------------------------------
@@ -74,6 +74,7 @@ class Neighbourhood:
         """The files that rest with these bytes, who was there first at the head."""
         if image_id not in self._files:
             self._files[image_id] = tuple(self._ledger.living_files(image_id))
+            self._rows |= {row.file_id: row for row in self._files[image_id]}
         return self._files[image_id]
 
     def member(self, row: FileRow) -> Member:
@@ -90,6 +91,25 @@ class Neighbourhood:
             self._standings |= {file_id: found.get(file_id) for file_id in ids}
         standing = self._standings.get(row.file_id)
         return standing if standing is not None and standing.image_id == row.image_id else None
+
+    def keeper_of(self, row: FileRow) -> FileRow | None:
+        """The keeper of the group that the ledger has the file in; None: it is in none."""
+        standing = self.standing(row)
+        if standing is None or not standing.in_group:
+            return None
+        return next(
+            (file for file in self.files(standing.keeper_image_id) if file.file_id == standing.keeper_file_id), None
+        )
+
+    def members(self, keeper: FileRow) -> list[FileRow]:
+        """The copies in the group that the ledger has on a keeper."""
+        found = [self._ledger.file(file_id) for file_id in self._ledger.copies_in_group(keeper.file_id)]
+        rows = [file for row in found if row is not None and row.image_id for file in self.files(row.image_id)]
+        return [row for row in rows if (of := self.keeper_of(row)) is not None and of.file_id == keeper.file_id]
+
+    def row(self, file_id: int) -> FileRow:
+        """A file that was met before."""
+        return self._rows[file_id]
 
     # -- pairs -----------------------------------------------------------------------------------------------------
 
@@ -108,25 +128,10 @@ class Neighbourhood:
             other for other in self._others[image_id] if _ends(image_id, other) in self._proposed and self.files(other)
         )
 
-    def copies(self, image_id: int) -> tuple[int, ...]:
-        """Those of `others` that are proven to be copies."""
-        if image_id not in self._copies:
-            pairs = [(other, self._pairs[_ends(image_id, other)]) for other in self.others(image_id)]
-            self._copies[image_id] = tuple(other for other, pair in pairs if self._proven(pair))
-        return self._copies[image_id]
-
-    def reach(self, image_id: int) -> set[int]:
-        """The image, its proven copies, and theirs: who may be in a group with it."""
-        near = {image_id, *self.copies(image_id)}
-        return near.union(*(self.copies(other) for other in near))
-
     def pair(self, one: FileRow, other: FileRow) -> Pair | None:
         """What is known of the images of two files."""
         self._load(_image_id(one))
         return self._pairs.get(_ends(_image_id(one), _image_id(other)))
-
-    def was_proposed(self, one: FileRow, other: FileRow) -> bool:
-        return _ends(_image_id(one), _image_id(other)) in self._proposed
 
     def ruling(self, one: FileRow, other: FileRow) -> Ruling:
         """The judgement on two files, from what is known by now."""
@@ -140,7 +145,7 @@ class Neighbourhood:
     def lacking(self, one: FileRow, other: FileRow) -> Pair | None:
         """The pair of two files of which a proof is wanted that was not fetched yet; made where there is none.
 
-        Recall need not have proposed it: that both are proven copies of a third is proposal enough.
+        Recall need not have proposed it: that one of them is alike to a copy of the other is proposal enough.
         """
         if one.image_id == other.image_id or self._bundled(one, other):
             return None
@@ -150,12 +155,10 @@ class Neighbourhood:
         pair.evidence = replace(pair.evidence, joined=True, same_bundle=False)
         return pair if needs(pair.evidence, self._policy) is not None else None
 
-    def fetch(self, pairs: Iterable[Pair] | None = None) -> None:
-        """Have proven what `pairs` lack; None: whatever was proposed here."""
-        wanted = [self._pairs[ends] for ends in sorted(self._fresh)] if pairs is None else list(pairs)
-        self._proofs.fetch(wanted)
-        self._copies.clear()
-        self._fresh.update(_ends(pair.a.image_id or 0, pair.b.image_id or 0) for pair in wanted)
+    def fetch(self, pairs: Sequence[Pair]) -> None:
+        """Have proven what `pairs` lack, side by side."""
+        self._proofs.fetch(pairs)
+        self._fresh.update(_ends(pair.a.image_id or 0, pair.b.image_id or 0) for pair in pairs)
 
     def record(self) -> None:
         """Commit the pairs that are new or better known, and pixel digests."""
@@ -187,7 +190,7 @@ class Neighbourhood:
             self._link(ends)
         known.evidence = replace(known.evidence, similarities=similarities, normalised=normalised, joined=False)
         self._proposed.add(ends)
-        if not same or needs(known.evidence, self._policy) is not None:
+        if not same:
             self._fresh.add(ends)
         return True
 
@@ -267,10 +270,6 @@ class Neighbourhood:
             comparison=evidence.comparison,
             verifier=VERIFIER,
         )
-
-    def _proven(self, pair: Pair) -> bool:
-        verdict_class = decide(pair.evidence, self._policy).verdict_class
-        return verdict_class is not None and verdict_class.proven
 
     def _bundled(self, one: FileRow, other: FileRow) -> bool:
         return same_bundle(self._bundle_file(one), self._bundle_file(other))
