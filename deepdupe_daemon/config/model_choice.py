@@ -37,6 +37,12 @@ class ModelConfig(Section):
         default=None,
         description="Cosine similarity from which two pictures are candidates. null: the preset's own for this space.",
     )
+    normalised_threshold: Annotated[Number, Field(gt=-1, le=1)] | None = Field(
+        default=None,
+        description="A rule in place of threshold: the similarity less what both pictures have in common with "
+        "unrelated ones. null: the plain similarity counts. The unrelated ones are a sample of your own pictures, "
+        "taken once 1000 are known; until then the plain similarity is held against this number.",
+    )
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:[0-9]{1,2})$")] = Field(
         default="auto",
         json_schema_extra={"x-allowed": "auto, cpu, cuda or cuda:N"},
@@ -84,7 +90,16 @@ class ModelConfig(Section):
         if self.name == "pdq":
             given = [
                 key
-                for key in ("weights", "backend", "architecture", "mean", "std", "revision", "input_px")
+                for key in (
+                    "weights",
+                    "backend",
+                    "architecture",
+                    "mean",
+                    "std",
+                    "revision",
+                    "input_px",
+                    "normalised_threshold",
+                )
                 if getattr(self, key) is not None
             ]
             if given:

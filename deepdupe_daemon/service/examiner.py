@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from deepdupe_daemon.index import ExactIndex
 from deepdupe_daemon.judge import BundleFile, JudgePolicy, PairEvidence, Ruling, decide, proposed, same_bundle
 from deepdupe_daemon.ledger import FileRow, ImageRow, Ledger
 from deepdupe_daemon.model import F32Array
-from deepdupe_daemon.service.background import Background
+from deepdupe_daemon.service.background import BACKGROUND_ROWS, Background, load_background, take_background
 from deepdupe_daemon.service.proofs import Pair, Picture, Proofs
 from deepdupe_daemon.vision import PDQ_SPACE, DecoderPool, PdqEmbedder
 
@@ -62,20 +62,28 @@ class Examiner:
         policy: JudgePolicy,
         thresholds: Mapping[str, float],
         max_candidates: int,
-        backgrounds: Mapping[str, Background] | None = None,
+        normalised: Collection[str] = (),
     ) -> None:
-        """`thresholds`: space name -> score, of every active space; `backgrounds`: of those whose scores are
-        normalised."""
+        """`thresholds`: space name -> score, of every active space; `normalised`: those whose scores are so."""
         self.index = index
         self.thresholds = dict(thresholds)
         self.policy = policy
         self.max_candidates = max_candidates
-        self._backgrounds = dict(backgrounds or {})
+        self._normalised = frozenset(normalised)
+        self._backgrounds: dict[str, Background] = {}
         self._ledger = ledger
         self._pool = pool
 
-    def retune(self, *, policy: JudgePolicy, thresholds: Mapping[str, float], max_candidates: int) -> None:
+    def retune(
+        self,
+        *,
+        policy: JudgePolicy,
+        thresholds: Mapping[str, float],
+        max_candidates: int,
+        normalised: Collection[str] = (),
+    ) -> None:
         """Other settings from the next recall on. The owning thread."""
+        self._normalised = frozenset(normalised)
         self.policy = policy
         self.thresholds = dict(thresholds)
         self.max_candidates = max_candidates
@@ -109,9 +117,8 @@ class Examiner:
         for space in left.keys() & right.keys():
             a, b = left[space].astype(np.float32), right[space].astype(np.float32)
             similarities[space] = float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
-            background = self._backgrounds.get(space)
-            if background is not None:
-                normalised[space] = background.score(similarities[space], a, b)
+            if (background := self._background(space)) is not None:
+                normalised[space] = background.score(similarities[space], a, b, (one, other))
         return Proposal(other, similarities, normalised)
 
     def examine(self, subject: Subject) -> list[Finding]:
@@ -154,11 +161,27 @@ class Examiner:
         proposals = []
         for image_id in sorted(found, key=lambda image_id: (-max(found[image_id].values()), image_id)):
             normalised: dict[str, float] = {}
-            for space in found[image_id].keys() & self._backgrounds.keys():
-                row = self._ledger.image_vectors(image_id, [space])[space].astype(np.float32)
-                normalised[space] = self._backgrounds[space].score(found[image_id][space], subject.vectors[space], row)
+            for space, similarity in found[image_id].items():
+                if (background := self._background(space)) is not None:
+                    row = self._ledger.image_vectors(image_id, [space])[space].astype(np.float32)
+                    ids = (subject.picture.image_id, image_id)
+                    normalised[space] = background.score(similarity, subject.vectors[space], row, ids)
             proposals.append(Proposal(image_id, found[image_id], normalised))
         return proposals
+
+    def take_backgrounds(self) -> None:
+        """Give each space whose scores are normalised its background, once it holds enough. Writes to the ledger."""
+        for space in self._normalised:
+            if self.index.size(space) >= BACKGROUND_ROWS and self._background(space) is None:
+                take_background(self._ledger, space)
+
+    def _background(self, space: str) -> Background | None:
+        """Of a space whose scores are normalised, and that has one."""
+        if space not in self._normalised:
+            return None
+        if space not in self._backgrounds and (found := load_background(self._ledger, space)) is not None:
+            self._backgrounds[space] = found
+        return self._backgrounds.get(space)
 
     def _evidence(self, likeness: Proposal, known: Picture, mine: Picture) -> PairEvidence:
         return PairEvidence(

@@ -172,6 +172,7 @@ class Judging:
             self.pulse.beat()
             if self._judge(rows):
                 self._on_verdicts()
+            self._examiner.take_backgrounds()
 
     def _judge(self, rows: Sequence[FileRow]) -> bool:
         """Whether there is anything new to tell. Proofs are committed with the verdicts that rest on them."""
@@ -203,12 +204,12 @@ class Judging:
         return bool(news)
 
     def _recall(self, arrived: Collection[int], images: Sequence[int], around: Neighbourhood) -> list[int]:
-        """Have every image compared that was not met before; gives those images."""
+        """Ask recall about every image that was not met before; gives those images."""
         new_images = []
         for image_id in images:
             files = around.files(image_id)
             judged = any(file.state is FileState.INDEXED and file.file_id not in arrived for file in files)
-            if files and not judged:  # else these bytes were compared with all others when the first of them came
+            if files and not judged:  # else recall was asked about these bytes when the first of them came
                 new_images.append(image_id)
         subjects = [self._subject(image_id, around) for image_id in new_images]
         for space in self._spaces if subjects else ():
@@ -216,7 +217,6 @@ class Judging:
             self._examiner.index.add(space, np.array(new_images, np.int64), rows_of_space)
         for image_id, proposals in zip(new_images, self._examiner.recall(subjects), strict=True):
             around.propose(image_id, proposals, self._examiner.max_candidates)
-        around.fetch()
         return new_images
 
     def _subject(self, image_id: int, around: Neighbourhood) -> Subject:

@@ -12,7 +12,7 @@ from deepdupe_daemon.model import F32Array, FileKey, Sighting
 from deepdupe_daemon.service.checking import CheckResult, check_paths
 from deepdupe_daemon.service.examiner import Examiner
 from deepdupe_daemon.service.loading import resident_models
-from deepdupe_daemon.service.pipeline import policy_of
+from deepdupe_daemon.service.policy import policy_of
 from deepdupe_daemon.vision import DecoderPool
 
 __all__ = ["check_offline"]
@@ -49,6 +49,7 @@ def check_offline(
             policy=policy_of(config),
             thresholds=resident.thresholds,
             max_candidates=config.judge.max_candidates,
+            normalised=resident.normalised,
         )
 
         def see(key: FileKey) -> Sighting:

@@ -16,7 +16,6 @@ from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import Config
 from deepdupe_daemon.index import CollectionWriter, ExactIndex
 from deepdupe_daemon.intake import Intake
-from deepdupe_daemon.judge import JudgePolicy
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import F32Array, FileKey, SpaceKey, VerdictClass
 from deepdupe_daemon.service.alerter import Alerter
@@ -30,6 +29,7 @@ from deepdupe_daemon.service.judging import Judging
 from deepdupe_daemon.service.live_check import LiveCheck
 from deepdupe_daemon.service.membership import Membership
 from deepdupe_daemon.service.meters import Meters
+from deepdupe_daemon.service.policy import policy_of
 from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.service.sinks import Sink
 from deepdupe_daemon.service.switches import Switches
@@ -250,6 +250,7 @@ class Pipeline:
                 policy=policy_of(self.config),
                 thresholds=resident.thresholds,
                 max_candidates=self.config.judge.max_candidates,
+                normalised=resident.normalised,
             )
             self.examiner, self._judging_ledger = examiner, ledger
             judging = Judging(
@@ -274,6 +275,7 @@ class Pipeline:
                     policy=policy_of(config),
                     thresholds=self.models.described.thresholds,
                     max_candidates=config.judge.max_candidates,
+                    normalised=self.models.described.normalised,
                 )
                 judging.keep_by(Membership(config))
 
@@ -366,15 +368,6 @@ class Pipeline:
 
     def report(self, kind: Kind, text: str) -> None:
         self._sink.emit(notice_record(kind, text))
-
-
-def policy_of(config: Config) -> JudgePolicy:
-    """The judge's policy that a configuration asks for."""
-    return JudgePolicy(
-        match=config.match,
-        pdq_max_distance=config.judge.pdq_max_distance,
-        pdq_min_quality=config.judge.pdq_min_quality,
-    )
 
 
 def _told_classes(config: Config) -> frozenset[VerdictClass]:

@@ -9,7 +9,7 @@ from deepdupe_daemon.config import Config, ModelConfig
 from deepdupe_daemon.model import InputSpec, SpaceKey
 from deepdupe_daemon.vision import PDQ_SPACE, Embedder
 
-__all__ = ["Resident", "ResidentModels"]
+__all__ = ["Resident", "ResidentModels", "space_threshold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Resident:
     thresholds: dict[str, float]  # space name -> cosine from which a pair is a candidate
     specs: tuple[InputSpec, ...]
     batch_ceiling: int
+    normalised: frozenset[str] = frozenset()  # spaces whose scores are normalised
 
     @property
     def space_names(self) -> tuple[str, ...]:
@@ -61,6 +62,7 @@ class ResidentModels:
             thresholds=thresholds,
             specs=tuple(dict.fromkeys(embedder.spec for embedder in embedders)),
             batch_ceiling=max(embedder.batch_ceiling for embedder in embedders),
+            normalised=self._normalised_spaces(),
         )
         return embedders
 
@@ -69,7 +71,7 @@ class ResidentModels:
         self._config = config
         pairs = zip(config.models, self._spaces, strict=True)
         thresholds = {space.name: self._threshold_of(model, space) for model, spaces in pairs for space in spaces}
-        self._described = replace(self.described, thresholds=thresholds)
+        self._described = replace(self.described, thresholds=thresholds, normalised=self._normalised_spaces())
 
     @property
     def described(self) -> Resident:
@@ -78,9 +80,22 @@ class ResidentModels:
             raise RuntimeError("the models are not resident yet")
         return self._described
 
+    def _normalised_spaces(self) -> frozenset[str]:
+        pairs = zip(self._config.models, self._spaces, strict=True)
+        return frozenset(
+            space.name for model, spaces in pairs for space in spaces if model.normalised_threshold is not None
+        )
+
     def _threshold_of(self, model: ModelConfig, space: SpaceKey) -> float:
-        if model.threshold is not None:
-            return model.threshold
-        if space == PDQ_SPACE:  # cosine of two sign vectors of 256 components at Hamming distance d
-            return 1.0 - 2.0 * self._config.judge.pdq_max_distance / PDQ_SPACE.dim
-        return self._threshold(model, space)
+        return space_threshold(self._config, model, space.name, self._threshold(model, space))
+
+
+def space_threshold(config: Config, model: ModelConfig, space: str, own: float) -> float:
+    """The score from which a pair is a candidate in a space of `model`; `own`: where the configuration gives none."""
+    if model.normalised_threshold is not None:
+        return model.normalised_threshold
+    if model.threshold is not None:
+        return model.threshold
+    if space == PDQ_SPACE.name:  # cosine of two sign vectors of 256 components at Hamming distance d
+        return 1.0 - 2.0 * config.judge.pdq_max_distance / PDQ_SPACE.dim
+    return own
