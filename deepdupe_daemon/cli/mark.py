@@ -29,6 +29,7 @@ def not_duplicate(
 ) -> None:
     """Remember that two pictures are not duplicates of each other, by their contents and wherever they move."""
     from deepdupe_daemon.ledger import Ledger
+    from deepdupe_daemon.service import ControlClient
 
     shell: Shell = ctx.obj
     found = find_config(config, state_dir, shell.environ)
@@ -38,6 +39,9 @@ def not_duplicate(
         if one == other:
             raise ActionRefused("the two files have the same bytes", hint="only different contents can be told apart")
         ledger.mark_not_duplicate(one, other, "command line")
+    client = ControlClient.find(found)
+    if client is not None:
+        client.request("judge")  # the two may be copies, or keepers, of others now
     shell.line("remembered: these two pictures are not duplicates of each other")
 
 

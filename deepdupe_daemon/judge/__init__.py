@@ -13,12 +13,11 @@ from deepdupe_daemon.judge.group import Bond, Group, anchored_groups, bond_of
 from deepdupe_daemon.judge.keeper import BEST_RULES, DEFAULT_RULES, Member, choose_keeper, keeper_rules, preference
 from deepdupe_daemon.judge.ruling import DEFAULT_POLICY, decide, needs, proposed
 from deepdupe_daemon.judge.scores import normalised
-from deepdupe_daemon.judge.verifier import PICTURE_SIDE_PX, compare_pictures, draw_comparison
-from deepdupe_daemon.judge.veto import CHAINED, low_information_vetoes, shot_vetoes
+from deepdupe_daemon.judge.verifier import PICTURE_SIDE_PX, compare_pictures, draw_comparison, draw_pair
+from deepdupe_daemon.judge.veto import low_information_vetoes, shot_vetoes
 
 __all__ = [
     "BEST_RULES",
-    "CHAINED",
     "DEFAULT_POLICY",
     "DEFAULT_RULES",
     "MOVIE",
@@ -42,6 +41,7 @@ __all__ = [
     "compare_pictures",
     "decide",
     "draw_comparison",
+    "draw_pair",
     "extension",
     "keeper_rules",
     "low_information_vetoes",

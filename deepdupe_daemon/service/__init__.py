@@ -13,8 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepdupe_daemon.service.bundling import bundle_on_disk
     from deepdupe_daemon.service.checking import CheckMatch, CheckResult
     from deepdupe_daemon.service.control_client import ControlClient, socket_path
+    from deepdupe_daemon.service.explaining import Explanation, explain, met_images
     from deepdupe_daemon.service.marking import mark_pair
     from deepdupe_daemon.service.offline_check import check_offline
     from deepdupe_daemon.service.progress import Progress
@@ -22,11 +24,18 @@ if TYPE_CHECKING:
     from deepdupe_daemon.service.quarantine_status import quarantine_numbers
     from deepdupe_daemon.service.reindexing import ReindexResult, drop_old_spaces, reindex
     from deepdupe_daemon.service.running import ScanResult, run_daemon, run_scan
+    from deepdupe_daemon.service.viewing import Viewer, viewer
 
 _HOMES = {
     "CheckMatch": "checking",
     "CheckResult": "checking",
     "ControlClient": "control_client",
+    "Explanation": "explaining",
+    "Viewer": "viewing",
+    "bundle_on_disk": "bundling",
+    "explain": "explaining",
+    "met_images": "explaining",
+    "viewer": "viewing",
     "Progress": "progress",
     "QuarantineDesk": "quarantine_desk",
     "ReindexResult": "reindexing",
@@ -46,19 +55,25 @@ __all__ = [
     "CheckMatch",
     "CheckResult",
     "ControlClient",
+    "Explanation",
     "Progress",
     "QuarantineDesk",
     "ReindexResult",
     "ScanResult",
+    "Viewer",
+    "bundle_on_disk",
     "check_offline",
     "drop_old_spaces",
+    "explain",
     "mark_pair",
+    "met_images",
     "open_quarantine_desk",
     "quarantine_numbers",
     "reindex",
     "run_daemon",
     "run_scan",
     "socket_path",
+    "viewer",
 ]
 
 

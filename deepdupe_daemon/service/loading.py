@@ -6,10 +6,21 @@ from collections.abc import Callable, Mapping
 
 from deepdupe_daemon.config import Config, ModelConfig
 from deepdupe_daemon.model import SpaceKey
-from deepdupe_daemon.service.resident import ResidentModels
+from deepdupe_daemon.service.resident import ResidentModels, space_threshold
 from deepdupe_daemon.vision import Embedder, VisionNotice
 
-__all__ = ["resident_models"]
+__all__ = ["configured_thresholds", "resident_models"]
+
+
+def configured_thresholds(config: Config) -> dict[str, float]:
+    """Space name -> score from which a pair is a candidate, without loading any model."""
+    from deepdupe_daemon.vision import thresholds_of
+
+    found = {}
+    for model in config.models:
+        for space, threshold in thresholds_of(model).items():
+            found[space] = space_threshold(config, model, space, threshold.similarity)
+    return found
 
 
 def resident_models(

@@ -28,8 +28,11 @@ def mark_pair(config: Config, one: bytes, other: bytes, clock: Clock) -> None:
         ledger.mark_not_duplicate(one, other, "review")
 
 
-def mark_operation(ask: Callable[[Callable[[Ledger], None]], None]) -> dict[str, Operation]:
-    """The operation of the control socket. `ask` runs a question where a ledger is open."""
+def mark_operation(
+    ask: Callable[[Callable[[Ledger], None]], None], on_marked: Callable[[], None]
+) -> dict[str, Operation]:
+    """The operation of the control socket. `ask` runs a question where a ledger is open; `on_marked`: files wait to be
+    judged again."""
 
     def mark(request: Mapping[str, Any]) -> dict[str, Any]:
         given = request.get("digests")
@@ -38,6 +41,7 @@ def mark_operation(ask: Callable[[Callable[[Ledger], None]], None]) -> dict[str,
         one, other = (_digest(each) for each in given)
         _check(one, other)
         ask(lambda ledger: ledger.mark_not_duplicate(one, other, "review"))
+        on_marked()
         return {}
 
     return {"mark-not-duplicate": mark}

@@ -18,6 +18,7 @@ from deepdupe_daemon.service.protocol import decode_path
 from deepdupe_daemon.service.quarantine_desk import desk_operations
 from deepdupe_daemon.service.quarantine_status import quarantine_numbers
 from deepdupe_daemon.service.reloading import Reload
+from deepdupe_daemon.service.viewing import answer_view
 
 __all__ = ["operations"]
 
@@ -84,8 +85,17 @@ def operations(pipeline: Pipeline, gauge: Gauge, reload: Callable[[], Future[Rel
             raise ControlError("the daemon is busy or stopping", hint="its journal says how the reload went") from late
         return {"changed": list(done.changed), "needs_restart": list(done.needs_restart), "text": done.text}
 
-    asked = {"status": status, "check": check, "rescan": rescan, "reload": reread}
-    return {**asked, **mark_operation(pipeline.desk.ask), **desk_operations(pipeline.carrying.ask)}
+    def view(request: Mapping[str, Any]) -> dict[str, Any]:
+        if pipeline.pool is None:
+            raise ControlError("the daemon is still loading its models", hint="ask again in a moment")
+        return answer_view(pipeline.pool, request)
+
+    def judge(_request: Mapping[str, Any]) -> dict[str, Any]:
+        pipeline.inbox.poke()
+        return {}
+
+    asked = {"status": status, "check": check, "rescan": rescan, "reload": reread, "view": view, "judge": judge}
+    return {**asked, **mark_operation(pipeline.desk.ask, pipeline.inbox.poke), **desk_operations(pipeline.carrying.ask)}
 
 
 def _plain(value: object) -> Any:

@@ -173,7 +173,7 @@ def test_why_of_two_files_compares_what_is_known(here: Deepdupe, photos: Path) -
     assert pair["verdicts"] == []
     told = here("why", "photos/a.jpg", os.fsencode(photos) + b"/sub/" + ODD)
     assert "  the same bytes" in told.lines
-    assert "  PDQ hashes differ in 0 of 256 bits" in told.lines
+    assert any(line.startswith("  PDQ hashes differ in 0 of 256 bits") for line in told.lines)
     assert any(line.startswith("  v2  identical-bytes") for line in told.lines)
     unseen = here("why", "photos/a.jpg", "photos/new.jpg")
     assert "  one of them was not seen, so nothing can be said" in unseen.lines
@@ -194,7 +194,7 @@ def test_a_mark_closes_the_verdict_and_is_remembered(here: Deepdupe, photos: Pat
     assert (done.code, done.out) == (0, "remembered: these two pictures are not duplicates of each other\n")
     assert [record["verdict_id"] for record in here("duplicates", "--json").records] == ["v2"]
     told = here("why", "photos/b.jpg", "photos/a.jpg")
-    assert "  marked: not duplicates of each other" in told.lines
+    assert "  veto: marked not duplicate" in told.lines
     assert any(line.startswith("  earlier: v1") and line.endswith("marked not-duplicate") for line in told.lines)
 
 

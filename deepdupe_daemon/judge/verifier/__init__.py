@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from deepdupe_daemon.model import Comparison, U8Array
 
-__all__ = ["PICTURE_SIDE_PX", "compare_pictures", "draw_comparison"]
+__all__ = ["PICTURE_SIDE_PX", "compare_pictures", "draw_comparison", "draw_pair"]
 
 #: the longer side that both pictures should be decoded to, at most
 PICTURE_SIDE_PX: Final = 1024
@@ -42,3 +42,8 @@ def draw_comparison(a: U8Array, b: U8Array, comparison: Comparison) -> U8Array:
     from deepdupe_daemon.judge.verifier.draw import drawn
 
     return drawn(a, b, comparison)
+
+
+def draw_pair(a: U8Array, b: U8Array) -> U8Array:
+    """`draw_comparison` of two pictures that have not been compared yet."""
+    return draw_comparison(a, b, compare_pictures(a, b))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from deepdupe_daemon.judge.verifier.affine import Affine
 from deepdupe_daemon.judge.verifier.agreement import agreement
@@ -17,6 +18,8 @@ _PANEL_PX = 512
 _GAP_PX = 8
 _PAPER = 32
 _BOX = (255, 64, 64)
+#: CIE 1976 colour difference that everybody calls another colour
+_ANOTHER_COLOUR = 40.0
 
 
 def drawn(a: U8Array, b: U8Array, comparison: Comparison) -> U8Array:
@@ -28,7 +31,7 @@ def drawn(a: U8Array, b: U8Array, comparison: Comparison) -> U8Array:
     place = Affine() if found.b_in_a is None else found.b_in_a if swapped else found.b_in_a.inverse()
     laid = np.ascontiguousarray(warped(b, place, size))
     laid[place.inside(b.shape, size) == 0] = _PAPER
-    heat = _heat(panel, b, place)
+    heat = _heat(panel, b, laid, place)
     panels = [panel.copy(), laid, heat]
     if comparison.worst_tile is not None:
         for picture in panels:
@@ -44,16 +47,33 @@ def _fitted(picture: U8Array, side_px: int) -> U8Array:
     return np.asarray(cv2.resize(np.ascontiguousarray(picture), size, interpolation=how))
 
 
-def _heat(panel: U8Array, b: U8Array, place: Affine) -> U8Array:
+def _heat(panel: U8Array, b: U8Array, laid: U8Array, place: Affine) -> U8Array:
     unlike = agreement(b, panel, place).unlike
     # 0 is as expected, 1 the limit, 3 and more another picture.
     share = np.clip(cv2.resize(unlike, (panel.shape[1], panel.shape[0])) / 3, 0, 1)
+    share = np.maximum(share, _other_colours(panel, laid, place.inside(b.shape, (panel.shape[0], panel.shape[1])) > 0))
     colours = cv2.cvtColor(cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
     grey = cv2.cvtColor(cv2.cvtColor(panel, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 2
     weight = np.clip(share * 2, 0.15, 0.85)[..., None]
     heat: U8Array = (grey * (1 - weight) + colours * weight).astype(np.uint8)
     heat[place.inside(b.shape, (panel.shape[0], panel.shape[1])) == 0] = _PAPER
     return heat
+
+
+def _other_colours(panel: U8Array, laid: U8Array, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """0 to 1: flat places in another colour, which edges tell nothing of; what all of the picture has changed by is
+    left out."""
+    if not inside.any():
+        return np.zeros(panel.shape[:2], np.float32)
+    apart = cv2.blur(_lab(laid) - _lab(panel), (9, 9))
+    apart -= np.median(apart[inside], axis=0)
+    found = np.clip(np.linalg.norm(apart, axis=2) / _ANOTHER_COLOUR - 0.3, 0, 1)
+    within = cv2.erode(inside.astype(np.uint8), np.ones((11, 11), np.uint8))  # the rim is blurred with the paper
+    return np.asarray(found * within, np.float32)
+
+
+def _lab(picture: U8Array) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
 
 
 def _box(picture: U8Array, tile: tuple[float, float, float, float]) -> None:
