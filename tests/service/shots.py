@@ -73,23 +73,29 @@ def moved(picture: Image.Image, seed: int) -> Image.Image:
 
 
 def black(seed: int, size: tuple[int, int] = (480, 360)) -> Image.Image:
-    """With the cap on the lens: a little noise over nothing."""
-    dice = np.random.default_rng(seed)
-    return Image.fromarray(np.abs(dice.normal(0, 1, (size[1], size[0], 3))).astype(np.uint8))
+    """With the cap on the lens: next to nothing, the sensor's own pattern, and a little noise."""
+    pixels = np.zeros((size[1], size[0], 3), np.float32)
+    pixels += np.linspace(0, 9, size[0], dtype=np.float32)[None, :, None]
+    hot = np.random.default_rng(0)
+    pixels[hot.integers(0, size[1], 40), hot.integers(0, size[0], 40)] += 30
+    noise = np.random.default_rng(seed)
+    pixels[noise.integers(0, size[1], 60), noise.integers(0, size[0], 60)] += 8
+    return Image.fromarray(pixels.astype(np.uint8))
 
 
 def page(number: int, size: tuple[int, int] = (620, 877)) -> Image.Image:
-    """A page of a scan: the same form, filled in otherwise."""
+    """A page of a scan: the same form as the others, filled in otherwise."""
     sheet = Image.new("RGB", size, (250, 249, 245))
     draw = ImageDraw.Draw(sheet)
-    dice = np.random.default_rng(number)
+    form, filled = np.random.default_rng(99), np.random.default_rng(number)
     draw.rectangle((30, 30, size[0] - 30, 90), outline=(20, 20, 20), width=2)
     draw.text((40, 50), f"Form 12 B, page {number}", fill=(10, 10, 10))
-    for row in range(110, size[1] - 60, 22):
-        draw.line((40, row, size[0] - 40, row), fill=(180, 180, 180))
-        words = "".join(chr(97 + int(letter)) for letter in dice.integers(0, 26, 60))
-        draw.text((44, row - 14), words, fill=(15, 15, 40))
-    return sheet
+    for row, line in enumerate(range(110, size[1] - 60, 22)):
+        draw.line((40, line, size[0] - 40, line), fill=(180, 180, 180))
+        words = filled if row % 3 else form
+        text = "".join(chr(97 + int(letter)) for letter in words.integers(0, 26, 60))
+        draw.text((44, line - 14), text, fill=(15, 15, 40))
+    return sheet.rotate(0.2 * number, Image.Resampling.BICUBIC, fillcolor=(250, 249, 245))  # as a feeder draws it in
 
 
 def movie(path: Path, content_id: str | None = None, payload: bytes = b"frames") -> Path:
