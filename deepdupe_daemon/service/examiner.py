@@ -17,9 +17,10 @@ from deepdupe_daemon.vision import PDQ_SPACE, DecoderPool, PdqEmbedder
 
 __all__ = ["Examiner", "Finding", "Proposal", "Subject", "measured"]
 
-#: The hash of the turned picture against the other is not quite that of the picture against the other turned back: up
-#: to 6 bits of 256 apart over the evaluation photos. So recall looks a little further than the threshold, and what
-#: counts is the smaller of the two, whichever picture came last.
+#: The hash of the turned picture against the other is not quite that of the picture against the other turned back: over
+#: 593 alike pairs of evaluation images they are 0.4 bits of 256 apart on average, and 12 at most; where only one side
+#: was within the threshold, the other was 5 bits beyond it at most. So recall looks a little further, and what counts
+#: is the smaller of the two, whichever picture came last.
 _PDQ_SLACK_BITS = 8
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,11 @@ SAME, EDITED, SERIES = Relation.SAME, Relation.EDITED, Relation.SERIES
 
 def pairs(relation: Relation, *ends: tuple[int, int]) -> dict[frozenset[int], Relation]:
     return {frozenset(pair): relation for pair in ends}
+
+
+def chain(step: int) -> tuple[float, float, float, float]:
+    """Rows of which each is near the next one alone: 50 degrees apart."""
+    return math.cos(math.radians(50 * step)), math.sin(math.radians(50 * step)), 0.0, 0.0
 
 
 @contextmanager
@@ -95,6 +101,37 @@ def test_a_better_keeper_proves_the_group_anew() -> None:
         here.see("best")
         here.judge()
         assert here.groups() == {"y": "best", "z": "best"}
+
+
+def test_a_keeper_that_joins_another_leaves_no_copy_behind() -> None:
+    """Each is near the next alone. 3 was led to 1 by 2, and neither of them is a copy of 0, which 1 is."""
+    looks = Looks(pairs(SAME, (0, 1), (1, 2), (1, 3)), {each: chain(each) for each in range(4)})
+    with court(looks) as here:
+        for content in (1, 2, 3):
+            here.note(f"f{content}", content)
+        here.note("kept", 0, protected=True)
+        here.see("f1", "f2", "f3")
+        here.judge()
+        assert here.groups() == {"f2": "f1", "f3": "f1"}
+        here.see("kept")
+        here.judge()
+        assert here.groups() == {"f1": "kept"} == expected(here)
+
+
+def test_a_copy_that_changes_sides_takes_along_whom_it_had_led() -> None:
+    """0 led 1 to 2 to 3 by steps. Once 1 is the copy of a better one, nothing leads 2 and 3 to 0 any longer."""
+    beside = (*(0.55 * part for part in chain(1)[:2]), 0.835, 0.0)
+    looks = Looks(pairs(SAME, (0, 1), (0, 2), (0, 3), (9, 1)), {each: chain(each) for each in range(4)} | {9: beside})
+    with court(looks) as here:
+        for content in range(4):
+            here.note(f"f{content}", content)
+        here.note("kept", 9, protected=True)
+        here.see("f0", "f1", "f2", "f3")
+        here.judge()
+        assert here.groups() == {"f1": "f0", "f2": "f0", "f3": "f0"}
+        here.see("kept")
+        here.judge()
+        assert here.groups() == {"f1": "kept"} == expected(here)
 
 
 def test_when_the_keeper_goes_a_member_takes_its_place() -> None:
