@@ -100,7 +100,7 @@ def story_lines(story: FileStory) -> Iterator[str]:
         yield f"  its copy: {verdict_line(row)}"
     for path, explained in story.met:
         if standing is None or path != standing.keeper_now:
-            yield f"  held against {display_path(path)}: {_outcome(explained)}"
+            yield f"  met {display_path(path)}: {_outcome(explained)}"
     for row in story.verdicts:
         if not row.current:
             yield f"  earlier: {verdict_line(row)}; {row.closed_reason}"
@@ -142,6 +142,8 @@ def _outcome(explained: Explanation) -> str:
         comparison.transform if comparison is not None else "",
         ruling.vetoes,
     )
+    if not explained.compared:
+        return f"alike ({text}), not compared: one of the two is a copy of what was"
     return f"{ruling.verdict_class or 'nothing to tell'} ({text}); {ruling.reason}"
 
 
@@ -166,9 +168,10 @@ def story_json(story: FileStory) -> dict[str, Any]:
         "facts": asdict(image.facts) if image is not None else None,
         "verdicts": [verdict_json(row) for row in story.verdicts],
         "copies": [verdict_json(row) for row in story.copies],
-        "held_against": [
+        "met": [
             {
                 **path_fields("path", path),
+                "compared": each.compared,
                 "class": str(each.ruling.verdict_class) if each.ruling.verdict_class is not None else None,
                 "vetoes": list(each.ruling.vetoes),
                 "reason": each.ruling.reason,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from deepdupe_daemon.config import Config
-from deepdupe_daemon.judge import BundleFile, PairEvidence, Ruling, choose_keeper, decide, same_bundle
+from deepdupe_daemon.judge import BundleFile, PairEvidence, Ruling, choose_keeper, decide, needs, same_bundle
 from deepdupe_daemon.ledger import FileRow, ImageRow, Ledger, PairRow
 from deepdupe_daemon.model import Comparison
 from deepdupe_daemon.service.loading import configured_thresholds
@@ -25,10 +25,12 @@ Compare = Callable[[Picture, Picture], Comparison | None]
 class Explanation:
     """Two files (one, other), of which `keeper` would stay by `keeper_rule`. The comparison is told from one to other.
 
-    `met`: recall proposed the pair when the later of the two came, so that it was judged.
+    `met`: recall proposed the pair when the later of the two came. `compared`: nothing more was wanted of it; a pair of
+    which one is a proven copy of a third is not compared, but with that third.
     """
 
     met: bool
+    compared: bool
     thresholds: Mapping[str, float]
     evidence: PairEvidence
     ruling: Ruling
@@ -75,7 +77,9 @@ def explain(
     member = Membership(config)
     keeper, _, rule = choose_keeper(member(one, a.facts), member(other, b.facts), member.rules)
     met = row is not None or a.image_id == b.image_id
-    return Explanation(met, evidence.thresholds, evidence, decide(evidence, policy_of(config)), keeper.path, rule)
+    policy = policy_of(config)
+    compared = needs(evidence, policy) is None
+    return Explanation(met, compared, evidence.thresholds, evidence, decide(evidence, policy), keeper.path, rule)
 
 
 def met_images(ledger: Ledger, row: FileRow) -> list[FileRow]:

@@ -69,7 +69,8 @@ def test_why_tells_the_whole_chain(deepdupe: Deepdupe, here: Deepdupe, photos: P
 
     (record,) = here("why", "--json", "photos/b2.jpg").records
     assert record["verdicts"][-1]["keeper_rule"] == "first"
-    assert [each["class"] for each in record["held_against"] if each["path"].endswith("a.jpg")] == ["re-encoded"]
+    assert [each["class"] for each in record["met"] if each["path"].endswith("a.jpg")] == ["re-encoded"]
+    assert [each["compared"] for each in record["met"] if each["path"].endswith("a.jpg")] == [True]
 
     # nothing proposed these two to each other, so that nothing has compared them
     crop = here("why", "photos/whole.png", "photos/part.jpg")
