@@ -18,6 +18,7 @@ from deepdupe_daemon.act.decision import Switch, wanted
 from deepdupe_daemon.act.kinds import Kind, Priority
 from deepdupe_daemon.act.quarantine_records import (
     breaker_record,
+    postponed_record,
     purged_record,
     quarantine_failed_record,
     quarantined_record,
@@ -56,6 +57,7 @@ __all__ = [
     "failure_record",
     "manifests_in",
     "notice_record",
+    "postponed_record",
     "purged_record",
     "quarantine_failed_record",
     "quarantine_folder",

@@ -13,7 +13,14 @@ from deepdupe_daemon.model import display_path
 if TYPE_CHECKING:
     from deepdupe_daemon.ledger import ActionRow, VerdictRow
 
-__all__ = ["breaker_record", "purged_record", "quarantine_failed_record", "quarantined_record", "restored_record"]
+__all__ = [
+    "breaker_record",
+    "postponed_record",
+    "purged_record",
+    "quarantine_failed_record",
+    "quarantined_record",
+    "restored_record",
+]
 
 #: refusals that tell of a file which somebody changed or took in time, and of nothing that is wrong
 _ORDINARY = frozenset({"gone", "changed", "marked", "restored-before", "is-keeper", "same-file"})
@@ -45,6 +52,13 @@ def quarantine_failed_record(row: VerdictRow, error: DeepDupeError, *, again: bo
     text = f"not quarantined ({failure}): {display_path(path)}: {reason}{later}"
     priority = Priority.INFO if failure in _ORDINARY else None
     return Record(Kind.QUARANTINE_FAILED, text, fields, priority)
+
+
+def postponed_record(row: ActionRow, reason: str) -> Record:
+    """That what a stop cut off can be neither finished nor undone just now."""
+    text = f"{row.label} is {row.state} and waits: {_named(row)}: {reason}; it is tried again"
+    fields = _fields(row, "held") | {"FAILURE": "postponed", "REASON": reason}
+    return Record(Kind.QUARANTINE_FAILED, _printable(text), fields)
 
 
 def restored_record(row: ActionRow, files: tuple[tuple[bytes, bytes], ...], notes: tuple[str, ...]) -> Record:

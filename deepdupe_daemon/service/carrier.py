@@ -8,12 +8,14 @@ from itertools import islice
 
 from deepdupe_daemon.act import (
     BreakerState,
+    Outcome,
     Purged,
     Quarantine,
     Record,
     Restored,
     Taken,
     breaker_record,
+    postponed_record,
     purged_record,
     quarantine_failed_record,
     quarantine_folder,
@@ -60,6 +62,7 @@ class Carrier:
         self._clock = clock
         self._emit = emit
         self._away = away
+        self._postponed: set[int] = set()  # actions of which was told that they are left open
         self._roots = {root.path_bytes: root for root in config.roots}
 
     def place_of(self, root: bytes) -> bytes:
@@ -85,6 +88,9 @@ class Carrier:
         """Finish or undo what a stop cut off. At start, and from time to time while something is left open."""
         for found in self.quarantine.recover():
             self._settle_as_done(found.action)
+            if found.outcome is Outcome.POSTPONED and found.action.action_id not in self._postponed:
+                self._postponed.add(found.action.action_id)
+                self._emit(postponed_record(found.action, found.reason))
         self.tell()
 
     def look_after(self) -> None:

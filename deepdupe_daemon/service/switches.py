@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from deepdupe_daemon.act import Switch, wanted
@@ -11,7 +11,9 @@ from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import RootConfig
 from deepdupe_daemon.ledger import Ledger, VerdictRow
 
-__all__ = ["Switches"]
+__all__ = ["Switches", "switches"]
+
+_KEY = "quarantine.switches"
 
 
 class Switches:
@@ -35,22 +37,21 @@ class Switches:
         return any(root.action == "quarantine" for root in self._roots.values())
 
     def note(self, ledger: Ledger) -> None:
-        """Roots that are quarantined from now on get their moment, those that no longer are lose it."""
-        for path, root in self._roots.items():
-            known = _read(ledger, path)
-            if root.action == "quarantine" and known is None:
-                _write(ledger, path, Switch(self._clock.now_ns()))
-            elif root.action != "quarantine" and known is not None:
-                _write(ledger, path, None)
+        """Roots that are quarantined from now on get their moment; those that no longer are, or are gone, lose it."""
+        if not self._acting:
+            return
+        known, now = switches(ledger), Switch(self._clock.now_ns())
+        wanted_now = [path for path, root in self._roots.items() if root.action == "quarantine"]
+        _write(ledger, known, {path: known.get(path, now) for path in wanted_now})
 
     def note_walked(self, ledger: Ledger, away: Collection[bytes]) -> None:
         """Every root but those in `away` was walked whole since it was switched."""
-        for path, root in self._roots.items():
-            if root.action != "quarantine" or path in away:
-                continue
-            known = _read(ledger, path)
-            if known is not None and known.walked_at_ns is None:
-                _write(ledger, path, Switch(known.since_ns, self._clock.now_ns()))
+        known, now_ns = switches(ledger), self._clock.now_ns()
+        walked = {
+            path: Switch(switch.since_ns, now_ns) if switch.walked_at_ns is None and path not in away else switch
+            for path, switch in known.items()
+        }
+        _write(ledger, known, walked)
 
     def wants(self, ledger: Ledger, row: VerdictRow) -> bytes | None:
         """The root out of which the duplicate of `row` is to be quarantined; None where it is not."""
@@ -61,17 +62,15 @@ class Switches:
         if file is None or root is None:
             return None
         inherits = not row.first and ledger.inherits_order(row.verdict_id)
-        return file.root if wanted(row, file, root, _read(ledger, file.root), inherits=inherits) else None
+        return file.root if wanted(row, file, root, switches(ledger).get(file.root), inherits=inherits) else None
 
 
-def _key(root: bytes) -> str:
-    return f"quarantine.switch.{root.hex()}"
+def switches(ledger: Ledger) -> dict[bytes, Switch]:
+    """The switch of each root that is quarantined from."""
+    known: dict[str, dict[str, int | None]] = json.loads(ledger.meta(_KEY) or "{}")
+    return {bytes.fromhex(root): Switch(int(raw["since_ns"] or 0), raw["walked_at_ns"]) for root, raw in known.items()}
 
 
-def _read(ledger: Ledger, root: bytes) -> Switch | None:
-    text = ledger.meta(_key(root))
-    return Switch(**json.loads(text)) if text else None
-
-
-def _write(ledger: Ledger, root: bytes, switch: Switch | None) -> None:
-    ledger.set_meta(_key(root), "" if switch is None else json.dumps(asdict(switch)))
+def _write(ledger: Ledger, before: Mapping[bytes, Switch], after: Mapping[bytes, Switch]) -> None:
+    if before != after:
+        ledger.set_meta(_KEY, json.dumps({root.hex(): asdict(switch) for root, switch in after.items()}))

@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from deepdupe_daemon.act import Kind, Record, quarantine_folder
+from deepdupe_daemon.act import Kind, Priority, Record, quarantine_folder
 from deepdupe_daemon.clock import ManualClock, SystemClock
 from deepdupe_daemon.config import Config, load_config
 from deepdupe_daemon.errors import ActionRefused, ControlError
+from deepdupe_daemon.judge import JudgePolicy, PairEvidence, Ruling
 from deepdupe_daemon.ledger import ActionState, Ledger
-from deepdupe_daemon.model import FileState
+from deepdupe_daemon.model import FileState, VerdictClass
 from deepdupe_daemon.service import ControlClient, open_quarantine_desk, quarantine_numbers
 from deepdupe_daemon.service.carrying import Carrying
-from deepdupe_daemon.service.switches import Switches
+from deepdupe_daemon.service.switches import Switches, switches
 from tests.conftest import Eventually
 from tests.service.pictures import photo, save
 from tests.service.test_pipeline import Running, running
@@ -62,8 +63,8 @@ def indexed(config: Config, files: int) -> bool:
 def switched(config: Config, photos: Path) -> bool:
     """Whether what was there before the switch is known as that."""
     with Ledger.open(config.state_dir, SystemClock(), readonly=True) as ledger:
-        text = ledger.meta(f"quarantine.switch.{os.fsencode(photos).hex()}")
-        return text is not None and '"walked_at_ns": null' not in text
+        switch = switches(ledger).get(os.fsencode(photos))
+        return switch is not None and switch.walked_at_ns is not None
 
 
 def begin(service: Running, config: Config, photos: Path, files: int, eventually: Eventually) -> None:
@@ -160,6 +161,47 @@ def test_the_breaker_stops_stays_over_a_restart_and_lets_go_when_told(
     assert len(list(photos.glob("*-copy.png"))) == 1
 
 
+def test_the_breaker_bounds_what_a_mistaken_threshold_does(
+    photos: Path, write: Write, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is proposed is taken for the same picture."""
+
+    def mistaken(_evidence: PairEvidence, _policy: JudgePolicy) -> Ruling:
+        return Ruling(VerdictClass.IDENTICAL_PIXELS, (), "a mistake")
+
+    for module in ("examiner", "neighbourhood"):
+        monkeypatch.setattr(f"deepdupe_daemon.service.{module}.decide", mistaken)
+        monkeypatch.setattr(f"deepdupe_daemon.service.{module}.proposed", lambda _evidence, _policy: True)
+    for module in ("proofs", "neighbourhood"):
+        monkeypatch.setattr(f"deepdupe_daemon.service.{module}.needs", lambda _evidence, _policy: None)
+    config = write(
+        "quarantine:\n  breaker:\n    most: 5\n    most_share: 1\nmodels:\n  - name: pdq\n    threshold: 0.01\n"
+    )
+    save(photo(0), photos / "first.png")
+    with running(config, eventually) as service:
+        begin(service, config, photos, 1, eventually)
+        for seed in range(1, 21):
+            save(photo(seed), photos / f"{seed}.png")
+        (stop,) = eventually(lambda: service.told(Kind.BREAKER_OPEN), timeout_s=120)
+        eventually(lambda: not_judged(config) == 0, timeout_s=120)
+    assert numbers(config)["actions"] == {"quarantined": 5}
+    assert len(list(photos.glob("*.png"))) == 16, "a mistake costs five moves, and each can be undone"
+    assert (stop.level, stop.fields["REASON"]) == (
+        Priority.WARNING,
+        "5 files were quarantined within the last hour (quarantine.breaker.most)",
+    )
+    with open_quarantine_desk(config, SystemClock(), lambda _record: None) as desk:
+        for action_id in range(1, 6):
+            desk.restore(action_id, free_name=False)
+    assert len(list(photos.glob("*.png"))) == 21
+
+
+def not_judged(config: Config) -> int:
+    with Ledger.open(config.state_dir, SystemClock(), readonly=True) as ledger:
+        counts = ledger.counts()
+        return counts[FileState.PENDING] + counts[FileState.SEEN]
+
+
 def test_what_cannot_be_moved_stays_and_is_told_once(photos: Path, write: Write, eventually: Eventually) -> None:
     config = write()
     save(photo(1), photos / "old.png")
@@ -247,20 +289,25 @@ def test_an_unplugged_folder_waits(tmp_path: Path, photos: Path, write: Write, e
 def test_a_switch_is_remembered_until_it_is_switched_off(tmp_path: Path, photos: Path, write: Write) -> None:
     clock = ManualClock()
     config = write()
-    key = f"quarantine.switch.{os.fsencode(photos).hex()}"
+    root = os.fsencode(photos)
     with Ledger.open(tmp_path / "state", clock) as ledger:
-        switches = Switches(config.roots, clock)
-        switches.note(ledger)
-        began = ledger.meta(key)
+        here = Switches(config.roots, clock)
+        here.note(ledger)
+        began = switches(ledger)[root]
+        assert (began.since_ns, began.walked_at_ns) == (clock.now_ns(), None)
         clock.advance(5.0)
-        switches.note(ledger)
-        assert ledger.meta(key) == began
-        switches.note_walked(ledger, [os.fsencode(photos)])
-        assert ledger.meta(key) == began, "it is away: nothing of it was walked"
-        switches.note_walked(ledger, [])
-        assert ledger.meta(key) != began
+        here.note(ledger)
+        here.note_walked(ledger, [root])
+        assert switches(ledger) == {root: began}, "it is away: nothing of it was walked"
+        here.note_walked(ledger, [])
+        walked = switches(ledger)[root]
+        assert (walked.since_ns, walked.walked_at_ns) == (began.since_ns, clock.now_ns())
+        clock.advance(5.0)
+        here.note_walked(ledger, [])
+        Switches(config.roots, clock, acting=False).note(ledger)
+        assert switches(ledger) == {root: walked}
         Switches(write(action="observe").roots, clock).note(ledger)
-        assert ledger.meta(key) == ""
+        assert switches(ledger) == {}
         assert not Switches(config.roots, clock, acting=False).any, "a scan moves nothing"
 
 

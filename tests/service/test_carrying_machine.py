@@ -401,7 +401,7 @@ def read(path: bytes) -> str | None:
 
 
 class TestWorld(World.TestCase):
-    settings = settings(max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    settings = settings(max_examples=15, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.nightly
