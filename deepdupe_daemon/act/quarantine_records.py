@@ -82,7 +82,7 @@ def breaker_record(state: BreakerState, *, waiting: int) -> Record:
     """That quarantining has stopped until a person resumes it."""
     text = (
         f"quarantining has stopped: {state.reason}; next would have been {state.about}; {waiting:,} wait; look at"
-        " `deepdupe-daemon quarantine list`, then `deepdupe-daemon quarantine resume`"
+        " `deepdupe-daemon quarantine list` and `... list --waiting`, then `deepdupe-daemon quarantine resume`"
     )
     return Record(
         Kind.BREAKER_OPEN, _printable(text), {"REASON": state.reason, "ABOUT": state.about, "WAITING": waiting}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,11 @@ from deepdupe_daemon.cli.moment import since_ns
 from deepdupe_daemon.cli.options import AsJson, ConfigFile, StateDir
 from deepdupe_daemon.cli.shell import Shell
 from deepdupe_daemon.cli.verdict_classes import verdict_classes
+from deepdupe_daemon.cli.verdict_text import verdict_json, verdict_line
 from deepdupe_daemon.cli.whereabouts import find_config
+
+if TYPE_CHECKING:
+    from deepdupe_daemon.ledger import Ledger
 
 __all__ = ["quarantine_list"]
 
@@ -30,6 +34,9 @@ def quarantine_list(
     everything: Annotated[
         bool, typer.Option("--all", help="Also what was restored, purged or not moved after all.")
     ] = False,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Instead, the duplicates that are to be moved and still rest in place.")
+    ] = False,
     config: ConfigFile = None,
     state_dir: StateDir = None,
     as_json: AsJson = False,
@@ -44,6 +51,9 @@ def quarantine_list(
     root = None if below is None else os.fsencode(os.path.realpath(below))
     resting = {state for state in ActionState if state is ActionState.QUARANTINED or state.open}
     with Ledger.open(found.state_dir, shell.clock, readonly=True) as ledger:
+        if waiting:
+            _list_waiting(ledger, shell, as_json=as_json)
+            return
         for row in ledger.actions(states=None if everything else resting, root=root, since_ns=since_given):
             if wanted and row.intent.verdict_class not in wanted:
                 continue
@@ -51,3 +61,17 @@ def quarantine_list(
                 shell.json(action_json(row))
             else:
                 shell.line(action_line(row))
+
+
+def _list_waiting(ledger: Ledger, shell: Shell, *, as_json: bool) -> None:
+    from deepdupe_daemon.model import display_path
+
+    for order in ledger.waiting_orders():
+        row = ledger.verdict(order.verdict_id)
+        if row is None:
+            continue
+        if as_json:
+            shell.json({**verdict_json(row), "state": str(order.state), "reason": order.reason})
+        else:
+            why = f"  [{display_path(order.reason.encode())}]" if order.reason else ""
+            shell.line(f"{verdict_line(row)}{why}")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -42,6 +42,7 @@ class Order:
     settled_at_ns: int | None
 
 
+_PAGE_ROWS = 500
 _OPEN = "state IN ('wanted', 'held')"  # as the partial index has it
 _COLUMNS = "verdict_id, root, state, asked, attempts, retry_at_ns, reason, settled_at_ns"
 
@@ -79,6 +80,14 @@ class Orders(Opened):
             (now_ns, int(asked_only), *away, limit),
         )
         return [_order(row) for row in rows]
+
+    def waiting_orders(self) -> Iterator[Order]:
+        """All open orders, oldest verdict first, in pages."""
+        after = 0
+        sql = f"SELECT {_COLUMNS} FROM orders WHERE {_OPEN} AND verdict_id > ? ORDER BY verdict_id LIMIT {_PAGE_ROWS}"
+        while page := [_order(row) for row in self._db.rows(sql, (after,))]:
+            yield from page
+            after = page[-1].verdict_id
 
     def next_order_ns(self) -> int | None:
         """When the next open order is due whose moment is known; None where there is none."""

@@ -68,6 +68,10 @@ class Service:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
+    def reload(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def terminate(self) -> int:
         assert self._process is not None
         self._process.terminate()
@@ -112,7 +116,15 @@ def service(tmp_path: Path, project_root: Path) -> Iterator[Service]:
 
 
 def test_dropped_quarantined_listed_restored_and_left_alone(service: Service, eventually: Eventually) -> None:
+    on = service.config.read_text()
+    service.config.write_text(on.replace("action: quarantine", "action: observe"))
+    earlier = service.photos / "earlier.jpg"
+    shutil.copy(service.photos / "02.jpg", earlier)
     service.start()
+    eventually(lambda: counts(service.state_dir)[FileState.INDEXED] == ORIGINALS + 1, timeout_s=120)
+    eventually(lambda: " ready: " in service.log.read_text(), timeout_s=120)
+    service.config.write_text(on)
+    service.reload()
     eventually(service.switched, timeout_s=120)
     copy = service.photos / "again.jpg"
     shutil.copy(service.photos / "03.jpg", copy)
@@ -132,6 +144,7 @@ def test_dropped_quarantined_listed_restored_and_left_alone(service: Service, ev
     shutil.copy(service.photos / "04.jpg", service.photos / "other.jpg")  # a later one has gone the whole way
     eventually(lambda: service.numbers() == {"quarantined": 1, "restored": 1}, timeout_s=120)
     assert copy.exists(), "it is not quarantined again"
+    assert earlier.exists(), "it was there before the switch"
     assert service.terminate() == 0
     assert service.command("list")[1][0]["path"] == str(service.photos / "other.jpg")
     code, (purged,), _ = service.command("purge", "q2", "--yes")

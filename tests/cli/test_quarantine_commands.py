@@ -6,7 +6,9 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,31 @@ def test_restore_by_the_manifest_alone(here: Deepdupe, photos: Path, known: Conf
     assert (photos / "b.jpg").read_text() == "b"
 
 
+def test_the_readmes_way_by_hand_brings_everything_back(here: Deepdupe, photos: Path, project_root: Path) -> None:
+    folder = Path(here("quarantine", "list", "--json").records[1]["folder"])
+    (said,) = json.loads((folder / "manifest.json").read_text())["files"]
+    readme = (project_root / "README.md").read_text()
+    block = next(part for part in readme.split("```") if part.startswith("sh\ncd /srv/photos/.deepdupe-quarantine"))
+    seconds, nanoseconds = divmod(said["mtime_ns"], 10**9)
+    for shown, meant in {
+        r"/srv/photos/\.deepdupe-quarantine/\S+": str(folder),
+        "/srv/photos/again.jpg": said["path"],
+        "1000:1000": f"{said['uid']}:{said['gid']}",
+        "0644": said["mode"],
+        r"@[0-9.]+": f"@{seconds}.{nanoseconds:09}",
+    }.items():
+        assert re.search(shown, block), shown
+        block = re.sub(shown, meant, block)
+    subprocess.run(["sh", "-e", "-c", block.removeprefix("sh\n")], check=True)
+    stat = (photos / "b.jpg").stat()
+    assert (photos / "b.jpg").read_text() == "b"
+    assert (stat.st_mtime_ns, stat.st_uid, f"{stat.st_mode & 0o7777:04o}") == (
+        said["mtime_ns"],
+        said["uid"],
+        said["mode"],
+    )
+
+
 def test_verify_reads_every_byte(here: Deepdupe, photos: Path) -> None:
     assert here("quarantine", "verify").code == 0
     folder = Path(here("quarantine", "list", "--json").records[1]["folder"])
@@ -196,6 +223,12 @@ def test_resume_and_status_show_the_breaker(here: Deepdupe, known: Config, photo
     with Ledger.open(known.state_dir, SystemClock()) as ledger:
         ledger.place_orders([(3, os.fsencode(photos))])
         Breaker(ledger, known.quarantine.breaker, SystemClock()).open("too many", "/x.jpg")
+        ledger.hold_orders("the breaker is open")
+    (line,) = here("quarantine", "list", "--waiting").lines
+    assert line.startswith(f"v3  identical-bytes  {photos}/c.jpg is a copy of {photos}/keep.jpg")
+    assert line.endswith("  [the breaker is open]")
+    (record,) = here("quarantine", "list", "--waiting", "--json").records
+    assert (record["duplicate"], record["state"]) == (f"{photos}/c.jpg", "held")
     lines = here("status").lines
     assert "  quarantine  2 there, 1 to be moved" in lines
     assert any(line.startswith("  stopped     quarantining, ") and line.endswith(": too many") for line in lines)
