@@ -113,6 +113,23 @@ class Orders(Opened):
                 (reason, until_ns, verdict_id),
             )
 
+    def hand_on_order(self, verdict_id: int, successor_id: int) -> None:
+        """Another verdict took the place of this one before its order was carried out: the order is that one's now."""
+        with self._db.writing():
+            self._db.run(
+                "INSERT INTO orders (verdict_id, root, state, asked, reason) SELECT ?2, root, state, asked, reason"
+                " FROM orders WHERE verdict_id = ?1 ON CONFLICT DO NOTHING",
+                (verdict_id, successor_id),
+            )
+            self._db.run(
+                "UPDATE orders SET state = 'dropped', reason = 'superseded', settled_at_ns = ?2 WHERE verdict_id = ?1",
+                (verdict_id, self._clock.now_ns()),
+            )
+
+    def backlog(self) -> int:
+        """Files that were there before anybody looked, and wait to be seen: one of them may be the copy to keep."""
+        return int(self._db.rows("SELECT files FROM tally WHERE state = 'pending' AND live = 0")[0][0])
+
     def hold_orders(self, reason: str) -> int:
         """Automatic orders whose verdicts nobody was told of wait from now on, and can be told; says how many."""
         new = "state = 'wanted' AND asked = 0"

@@ -38,6 +38,9 @@ BATCH = 50
 #: seconds before each further try of what a retry can help (no space, a busy file, an I/O error)
 RETRIES_S = (10, 60, 600, 3600, 6 * 3600)
 
+#: seconds between looks at whether the files that were there before have been judged
+BACKLOG_S = 1.0
+
 #: seconds until a folder that is away is tried again; it is not counted as a try
 AWAY_S = 60
 
@@ -72,10 +75,11 @@ class Carrier:
 
     def carry_out(self, going_on: Callable[[], bool] = lambda: True) -> int:
         """One round: up to BATCH orders that are due, as long as `going_on`; says how many came to something."""
-        is_open = self.breaker.state.is_open
-        if is_open:
-            self.ledger.hold_orders("the breaker is open")
-        due = self.ledger.due_orders(BATCH, now_ns=self._clock.now_ns(), away=sorted(self._away()), asked_only=is_open)
+        held = self._held()
+        if held is not None:
+            self.ledger.hold_orders(held)
+        away = sorted(self._away())
+        due = self.ledger.due_orders(BATCH, now_ns=self._clock.now_ns(), away=away, asked_only=held is not None)
         settled = 0
         for order in due:
             if not going_on() or not self._one(order):
@@ -105,6 +109,8 @@ class Carrier:
 
     def next_due_s(self) -> float:
         """Seconds until the next order is due whose moment is known; a day where none is."""
+        if self.ledger.backlog() and self.ledger.open_orders():
+            return BACKLOG_S
         at_ns = self.ledger.next_order_ns()
         return 86_400.0 if at_ns is None else max(0.1, (at_ns - self._clock.now_ns()) / 1e9)
 
@@ -150,6 +156,14 @@ class Carrier:
                     self._emit(quarantined_record(row))
             self.ledger.mark_told([row.action_id for row in rows])
 
+    def _held(self) -> str | None:
+        """Why nothing is done just now without a person's word; None where nothing speaks against it."""
+        if self.breaker.state.is_open:
+            return "the breaker is open"
+        if self.ledger.backlog():
+            return "files that were there before are still being looked at"
+        return None
+
     def _one(self, order: Order) -> bool:
         """False where the breaker opened, and the order waits with all others."""
         row = self.ledger.verdict(order.verdict_id)
@@ -157,6 +171,8 @@ class Carrier:
         earlier = self.ledger.action_on(order.verdict_id)
         if earlier is not None and earlier.state is ActionState.QUARANTINED:
             self._settle_as_done(earlier)  # a stop came between the move and this note of it
+        elif row is not None and row.superseded_by is not None:
+            self.ledger.hand_on_order(order.verdict_id, row.superseded_by)
         elif row is None or not row.current or not row.living:
             self._drop(order, "the verdict no longer stands")
         elif root is None or root.action != "quarantine":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepdupe_daemon.clock import ManualClock
 from deepdupe_daemon.ledger import Ledger, OrderState, VerdictRow
-from tests.ledger.build import ROOT, add, verdict
+from tests.ledger.build import ROOT, add, arrival, verdict
 
 ELSEWHERE = b"/elsewhere"
 
@@ -95,5 +95,15 @@ def test_a_verdict_that_takes_the_place_of_an_ordered_one_inherits(ledger: Ledge
     [second] = ledger.record_judged([], [verdict(b, better)])
     assert not second.first
     assert ledger.inherits_order(second.verdict_id)
-    ledger.settle_order(first.verdict_id, OrderState.DROPPED)
+    ledger.hand_on_order(first.verdict_id, second.verdict_id)
+    assert states(ledger, [first, second]) == ["dropped", "wanted"]
+    ledger.hand_on_order(first.verdict_id, second.verdict_id)
+    assert states(ledger, [first, second]) == ["dropped", "wanted"], "once"
     assert not ledger.inherits_order(second.verdict_id)
+
+
+def test_files_that_were_there_before_and_wait_are_the_backlog(ledger: Ledger) -> None:
+    judged(ledger)
+    assert ledger.backlog() == 0
+    ledger.note_arrivals([arrival("live", 901, live=True), arrival("found", 902)])
+    assert ledger.backlog() == 1
