@@ -75,7 +75,8 @@ class LongRun:
                 self._clock.wait(self._never, 0.05)
             while self.arrivals < arrivals:
                 self._step()
-                if self.arrivals % every == 0:
+                looked = self.figures[-1].arrivals if self.figures else 0
+                if self.arrivals % every == 0 and self.arrivals != looked:
                     while self._left() > every:  # the storm waits for the service, as a disk would make it
                         self._clock.wait(self._never, 0.1)
                     self.figures.append(self._look(service.pid, self._clock.monotonic_s() - began_s))

@@ -54,6 +54,7 @@ class Installed:
             self.box.path(folder).mkdir(parents=True)
         self.box.path("/srv/sorted").chmod(0o777)  # to quarantine from a folder is to write in it
         self.write("/etc/deepdupe-daemon/deepdupe.yaml", CONFIG)
+        self.write(f"/run/systemd/system/{UNIT}.d/quick.conf", "[Service]\nRestartSec=100ms\n")
 
     def install(self, *options: str) -> str:
         return self.program("service", "install", "--in-place", "--enable", *options)
