@@ -64,6 +64,8 @@ class ControlServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._pool = ThreadPoolExecutor(max_workers=ANSWERING_THREADS, thread_name_prefix="control-answer")
+        # a check may take a minute: however many run, a status is answered at once
+        self._quick = ThreadPoolExecutor(max_workers=1, thread_name_prefix="control-status")
 
     def start(self) -> None:
         """Binds the socket. The state lock is held by now, so a socket file in the way is a dead daemon's."""
@@ -97,7 +99,8 @@ class ControlServer:
             self._listener = None
         else:
             self._loop.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._quick):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # -- the control thread --------------------------------------------------------------------------------------------
 
@@ -160,25 +163,29 @@ class ControlServer:
         except ControlError as refused:
             return _refusal(refused)
         request = protocol.parse(line)
-        return await self._loop.run_in_executor(self._pool, self._answer, request)
+        pool = self._quick if request.get("op") == "status" else self._pool
+        return await self._loop.run_in_executor(pool, self._answer, request)
 
     # -- an answering thread -------------------------------------------------------------------------------------------
 
     def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            if request.get("v") != protocol.VERSION:
-                raise ControlError(
-                    f"this daemon speaks version {protocol.VERSION} of the control protocol",
-                    hint="use the command of the same installation as the daemon",
-                )
-            operation = self._operations.get(str(request.get("op")))
-            if operation is None:
-                raise ControlError(f"unknown operation {request.get('op')!r}")
-            return {"ok": True, **operation(request)}
+            return {"ok": True, **self._operation(request)(request)}
         except DeepDupeError as refused:
             return _refusal(refused)
-        except (ValueError, TypeError, KeyError, OverflowError) as wrong:
-            return _refusal(ControlError(f"the request cannot be understood: {wrong}"))
+        except Exception as wrong:  # noqa: BLE001 - a request that nobody foresaw must not end the thread; its asker is told
+            return _refusal(ControlError(f"the request cannot be answered: {type(wrong).__name__}: {wrong}"))
+
+    def _operation(self, request: Mapping[str, Any]) -> Operation:
+        if request.get("v") != protocol.VERSION:
+            raise ControlError(
+                f"this daemon speaks version {protocol.VERSION} of the control protocol",
+                hint="use the command of the same installation as the daemon",
+            )
+        operation = self._operations.get(str(request.get("op")))
+        if operation is None:
+            raise ControlError(f"unknown operation {request.get('op')!r}")
+        return operation
 
 
 def _refusal(refused: DeepDupeError) -> dict[str, Any]:

@@ -183,6 +183,33 @@ def test_an_asker_that_stays_silent_holds_nobody_up(server: Path) -> None:
             sock.close()
 
 
+def test_a_status_is_answered_while_every_other_thread_is_busy(tmp_path: Path) -> None:
+    busy, release = threading.Semaphore(0), threading.Event()
+
+    def check(_request: Mapping[str, Any]) -> dict[str, Any]:
+        busy.release()
+        release.wait(60)
+        return {}
+
+    server = ControlServer(tmp_path / "s", {"check": check, "status": lambda _request: {"here": True}})
+    server.start()
+    askers = [
+        threading.Thread(target=ControlClient(tmp_path / "s").request, args=("check",))
+        for _ in range(control.ANSWERING_THREADS + 2)
+    ]
+    try:
+        for asker in askers:
+            asker.start()
+        for _ in range(control.ANSWERING_THREADS):
+            assert busy.acquire(timeout=60)
+        assert ControlClient(tmp_path / "s", timeout_s=60).request("status")["here"]
+    finally:
+        release.set()
+        for asker in askers:
+            asker.join()
+        server.stop()
+
+
 def test_a_message_over_the_limit_is_refused_before_it_is_held(server: Path) -> None:
     endless = b'{"word": "' + b"x" * (8 * protocol.MAX_LINE_BYTES)
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
