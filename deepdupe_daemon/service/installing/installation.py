@@ -99,7 +99,7 @@ def _files(target: Target, wish: Wish, prefix: Path) -> Iterator[Step]:
         text = (shipped / name).read_text().replace(_BUILT_IN_PREFIX, str(prefix))
         yield write_file(target.units / Path(name).name, text)
     opened = drop_in_text(
-        wish.config, wish.source, user=target.user, run_as=wish.run_as, systemd_version=systemd_version()
+        wish.config, target.config, user=target.user, run_as=wish.run_as, systemd_version=systemd_version()
     )
     yield write_file(target.drop_in, opened)
     if not target.user:
