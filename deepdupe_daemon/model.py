@@ -47,7 +47,7 @@ F32Array = npt.NDArray[np.float32]
 
 
 #: the rules that choose which of two copies stays; the words stand in the configuration and in the record
-KeeperRule = Literal["protected", "path", "pixels", "lossless", "compression", "metadata", "first"]
+KeeperRule = Literal["protected", "chosen", "path", "pixels", "lossless", "compression", "metadata", "first"]
 
 
 def display_path(path: bytes) -> str:

@@ -85,7 +85,7 @@ class _Desk:
         self._classes = classes
         self._since_ns = since_ns
         moves = any(root.action == "quarantine" for root in config.roots)
-        self.can = (*(("accept",) if moves else ()), "not-duplicate", "restore")
+        self.can = (*(("accept",) if moves else ()), "not-duplicate", "restore", "keep")
 
     def groups(self) -> list[Group]:
         from deepdupe_daemon.ledger import Ledger
@@ -97,9 +97,13 @@ class _Desk:
     def act(self, action: str, label: str) -> str:
         """Carry it out through the daemon, or under the state's lock where none runs. Raises DeepDupeError."""
         row = self._verdict(label)
-        if action == "not-duplicate":
-            return self._not_duplicate(row)
-        return self._accept(row) if action == "accept" else self._restore(row)
+        carry_out = {
+            "accept": self._accept,
+            "not-duplicate": self._not_duplicate,
+            "restore": self._restore,
+            "keep": self._keep,
+        }
+        return carry_out[action](row)
 
     def _verdict(self, label: str) -> VerdictRow:
         from deepdupe_daemon.ledger import Ledger
@@ -131,6 +135,19 @@ class _Desk:
         with open_quarantine_desk(self._config, self._shell.clock, lambda _record: None) as desk:
             desk.restore(action.action_id, free_name=False)
         return "restored"
+
+    def _keep(self, row: VerdictRow) -> str:
+        from deepdupe_daemon.service import choose_keeper
+
+        protected = [root.path_bytes + b"/" for root in self._config.roots if root.action == "protected"]
+        kept, other = (
+            any((path or b"").startswith(root) for root in protected) for path in (row.keeper_now, row.duplicate_now)
+        )
+        if kept and not other:
+            hint = "a picture in a protected folder is always the one to keep"
+            raise ActionRefused("the other one lies in a protected folder", kind="protected", hint=hint)
+        choose_keeper(self._config, row.verdict_id, self._shell.clock)
+        return "chosen; the group is judged again"
 
     def _not_duplicate(self, row: VerdictRow) -> str:
         from deepdupe_daemon.service import mark_pair

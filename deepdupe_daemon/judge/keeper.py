@@ -25,11 +25,12 @@ class Member:
     protected: bool = False  # rests in a root of which nothing may be taken
     path_rank: int = 0  # which of the preferred path patterns it is the first to match; their number where none
     digest: bytes = b""  # SHA-256 of the bytes
+    chosen_at_ns: int = 0  # when a person said that this one is kept; 0: nobody did
     inode: tuple[int, int] | None = None  # device and inode: two names of one are one file
 
 
-DEFAULT_RULES: tuple[KeeperRule, ...] = ("protected", "first")
-BEST_RULES: tuple[KeeperRule, ...] = ("protected", "pixels", "lossless", "compression", "metadata", "first")
+DEFAULT_RULES: tuple[KeeperRule, ...] = ("protected", "chosen", "first")
+BEST_RULES: tuple[KeeperRule, ...] = ("protected", "chosen", "pixels", "lossless", "compression", "metadata", "first")
 
 #: Bytes of JPEG that one byte of the format is worth, so that a HEIC original beats a larger JPEG made of it. From the
 #: formats' own published comparisons: WebP saves 25 to 34 % (Google), HEIF, AVIF and JPEG XL about half.
@@ -44,13 +45,13 @@ def keeper_rules(
 ) -> tuple[KeeperRule, ...]:
     """The rules that a configuration names in one word, or one by one; `by_path`: some paths are preferred.
 
-    `protected` leads whatever was chosen, since of such a root nothing may be taken; then the path, unless it was
-    given another place.
+    `protected` leads whatever was chosen, since of such a root nothing may be taken; then a person's own choice of a
+    file; then the path, unless it was given another place.
     """
     named = {"first": DEFAULT_RULES, "best": BEST_RULES}.get(chosen) if isinstance(chosen, str) else tuple(chosen)
-    rules = [rule for rule in named or () if rule != "protected"]
+    rules = [rule for rule in named or () if rule not in ("protected", "chosen")]
     path: list[KeeperRule] = ["path"] if by_path and "path" not in rules else []
-    return ("protected", *path, *rules)
+    return ("protected", "chosen", *path, *rules)
 
 
 def preference(member: Member, rules: Sequence[KeeperRule]) -> tuple[float, ...]:
@@ -100,6 +101,7 @@ def _metadata(member: Member) -> float:
 _WORTH: Mapping[KeeperRule, Callable[[Member], float]] = MappingProxyType(
     {
         "protected": lambda member: float(member.protected),
+        "chosen": lambda member: float(member.chosen_at_ns),
         "path": lambda member: -member.path_rank,
         "pixels": _pixels,
         "lossless": _lossless,

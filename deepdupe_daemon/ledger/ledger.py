@@ -12,6 +12,7 @@ from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.errors import LedgerVersion, StateError
 from deepdupe_daemon.ledger.action_states import ActionStates
 from deepdupe_daemon.ledger.arrivals import Arrivals
+from deepdupe_daemon.ledger.choices import Choices
 from deepdupe_daemon.ledger.connection import Database, Lstat
 from deepdupe_daemon.ledger.judgements import Judgements
 from deepdupe_daemon.ledger.lock import make_state_dir
@@ -28,7 +29,7 @@ __all__ = ["LEDGER_NAME", "Ledger"]
 LEDGER_NAME = "ledger.sqlite"
 
 
-class Ledger(Arrivals, Queue, Results, Switching, Pairs, Judgements, ActionStates, Orders, Tallies):
+class Ledger(Arrivals, Queue, Results, Switching, Pairs, Judgements, ActionStates, Orders, Choices, Tallies):
     """What is known of every file, image, vector and verdict, and what waits to be done.
 
     One object is one SQLite connection, owned by the thread that opened it. Several may be open at once, in this and in

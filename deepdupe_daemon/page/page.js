@@ -34,7 +34,8 @@
   const end = make("footer");
   const heat = make("div", { id: "heat", hidden: true, role: "img" });
   const keys = [["j k", "group"], ["h l", "copy"], ["o", "open"], ["d", "differences"]];
-  const ACTIONS = [["accept", "a", "Quarantine"], ["not-duplicate", "n", "Not a duplicate"], ["restore", "r", "Restore"]];
+  const ACTIONS = [["accept", "a", "Quarantine"], ["not-duplicate", "n", "Not a duplicate"], ["restore", "r", "Restore"],
+    ["keep", "c", "Keep this one"]];
   for (const [name, key, text] of ACTIONS) if (live && data.facts.can.includes(name)) keys.push([key, text.toLowerCase()]);
   const help = make("div", { class: "fine keys" });
   for (const [key, text] of keys) help.append(make("kbd", {}, key), ` ${text}  `);
@@ -200,7 +201,7 @@
       "/": () => find.focus(), Escape: hideHeat,
       o: () => chosen() && open(chosen().copy),
       d: () => { const at = chosen(); if (at && at.copy.heat) { if (heat.hidden) showHeat(at.copy, at.card.querySelector(".picture")); else hideHeat(); } },
-      a: () => press("accept"), n: () => press("not-duplicate"), r: () => press("restore"),
+      a: () => press("accept"), n: () => press("not-duplicate"), r: () => press("restore"), c: () => press("keep"),
     }[event.key];
     if (does) { event.preventDefault(); does(); }
   });
@@ -217,6 +218,7 @@
     const held = copy.action === "quarantined";
     const possible = {
       accept: !held && !["series", "related"].includes(copy.class), "not-duplicate": !held && copy.class !== "identical-bytes", restore: held,
+      keep: !held && !["series", "related"].includes(copy.class),
     };
     for (const [name, , text] of ACTIONS) {
       if (!data.facts.can.includes(name) || !possible[name]) continue;
@@ -236,7 +238,10 @@
       });
       const found = await answer.json();
       said.textContent = found.said;
-      if (answer.ok) await refresh();
+      if (answer.ok) {
+        await refresh();
+        if (name === "keep") for (const wait of [500, 1500, 4000]) setTimeout(refresh, wait); // until it is judged again
+      }
       else for (const button of bar.children) button.disabled = false;
     } catch (problem) {
       said.textContent = `the server cannot be reached: ${problem.message}`;

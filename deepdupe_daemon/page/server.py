@@ -24,7 +24,7 @@ from deepdupe_daemon.page.rack import Rack
 __all__ = ["ACTIONS", "Gate", "page_app"]
 
 #: what a person can do about a copy
-ACTIONS = ("accept", "not-duplicate", "restore")
+ACTIONS = ("accept", "not-duplicate", "restore", "keep")
 
 #: names of this machine alone; the port may be another one where the page comes through a tunnel
 _HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})

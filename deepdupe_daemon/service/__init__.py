@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deepdupe_daemon.service.checking import CheckMatch, CheckResult
     from deepdupe_daemon.service.control_client import ControlClient, socket_path
     from deepdupe_daemon.service.explaining import Explanation, explain, met_images
-    from deepdupe_daemon.service.marking import mark_pair
+    from deepdupe_daemon.service.marking import choose_keeper, mark_pair
     from deepdupe_daemon.service.offline_check import check_offline
     from deepdupe_daemon.service.progress import Progress
     from deepdupe_daemon.service.quarantine_desk import QuarantineDesk, open_quarantine_desk
@@ -40,6 +40,7 @@ _HOMES = {
     "QuarantineDesk": "quarantine_desk",
     "ReindexResult": "reindexing",
     "ScanResult": "running",
+    "choose_keeper": "marking",
     "check_offline": "offline_check",
     "drop_old_spaces": "reindexing",
     "mark_pair": "marking",
@@ -63,6 +64,7 @@ __all__ = [
     "Viewer",
     "bundle_on_disk",
     "check_offline",
+    "choose_keeper",
     "drop_old_spaces",
     "explain",
     "mark_pair",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from deepdupe_daemon.act import Record, failure_record
 from deepdupe_daemon.clock import Clock
+from deepdupe_daemon.judge import Member
 from deepdupe_daemon.ledger import FileRow, Ledger, SeenRecord
-from deepdupe_daemon.model import FileState
+from deepdupe_daemon.model import FileState, ImageFacts
 from deepdupe_daemon.service.claims import Claims
 from deepdupe_daemon.service.examiner import Examiner, Subject
 from deepdupe_daemon.service.grouping import Grouping
@@ -174,6 +175,9 @@ class Judging:
                 self._on_verdicts()
             self._examiner.take_backgrounds()
 
+    def _as_member(self, row: FileRow, facts: ImageFacts | None) -> Member:
+        return replace(self._membership(row, facts), chosen_at_ns=self._ledger.chosen_at_ns(row))
+
     def _judge(self, rows: Sequence[FileRow]) -> bool:
         """Whether there is anything new to tell. Proofs are committed with the verdicts that rest on them."""
         arrived = {row.file_id for row in rows}
@@ -182,7 +186,7 @@ class Judging:
             self._examiner.proofs(),
             policy=self._examiner.policy,
             thresholds=self._examiner.thresholds,
-            as_member=self._membership,
+            as_member=self._as_member,
             similarities=self._examiner.likeness,
         )
         images = list(dict.fromkeys(row.image_id for row in rows if row.image_id is not None))

@@ -12,7 +12,7 @@ from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.service.control import Operation
 from deepdupe_daemon.service.control_client import ControlClient
 
-__all__ = ["mark_operation", "mark_pair"]
+__all__ = ["choose_keeper", "mark_operations", "mark_pair"]
 
 _DIGEST_BYTES = 32
 
@@ -28,11 +28,24 @@ def mark_pair(config: Config, one: bytes, other: bytes, clock: Clock) -> None:
         ledger.mark_not_duplicate(one, other, "review")
 
 
-def mark_operation(
-    ask: Callable[[Callable[[Ledger], None]], None], on_marked: Callable[[], None]
+def choose_keeper(config: Config, verdict_id: int, clock: Clock) -> None:
+    """The duplicate of this verdict is kept from now on. Raises ActionRefused, ControlError, StateError.
+
+    The group is judged again: by the running daemon at once, else at its next start.
+    """
+    client = ControlClient.find(config)
+    if client is not None:
+        client.request("choose-keeper", verdict_id=verdict_id)
+        return
+    with Ledger.open(config.state_dir, clock) as ledger:
+        _chosen(ledger.choose_keeper(verdict_id))
+
+
+def mark_operations(
+    ask: Callable[[Callable[[Ledger], None]], None], on_marked: Callable[[], None], choose: Callable[[int], bool]
 ) -> dict[str, Operation]:
-    """The operation of the control socket. `ask` runs a question where a ledger is open; `on_marked`: files wait to be
-    judged again."""
+    """The operations of the control socket. `ask` runs a question where a ledger is open; `on_marked`: files wait to be
+    judged again; `choose` is the ledger's `choose_keeper`, where files are judged."""
 
     def mark(request: Mapping[str, Any]) -> dict[str, Any]:
         given = request.get("digests")
@@ -44,7 +57,19 @@ def mark_operation(
         on_marked()
         return {}
 
-    return {"mark-not-duplicate": mark}
+    def keep(request: Mapping[str, Any]) -> dict[str, Any]:
+        verdict_id = request.get("verdict_id")
+        if not isinstance(verdict_id, int) or isinstance(verdict_id, bool):
+            raise ControlError("verdict_id must be a whole number")
+        _chosen(choose(verdict_id))
+        return {}
+
+    return {"mark-not-duplicate": mark, "choose-keeper": keep}
+
+
+def _chosen(there: bool) -> None:
+    if not there:
+        raise ActionRefused("this verdict no longer stands", kind="superseded", hint="ask again")
 
 
 def _check(one: bytes, other: bytes) -> None:

@@ -12,7 +12,7 @@ import deepdupe_daemon
 from deepdupe_daemon.errors import ConfigError, ControlError
 from deepdupe_daemon.service.control import Operation
 from deepdupe_daemon.service.gauge import Gauge
-from deepdupe_daemon.service.marking import mark_operation
+from deepdupe_daemon.service.marking import mark_operations
 from deepdupe_daemon.service.pipeline import Pipeline
 from deepdupe_daemon.service.protocol import decode_path
 from deepdupe_daemon.service.quarantine_desk import desk_operations
@@ -95,7 +95,8 @@ def operations(pipeline: Pipeline, gauge: Gauge, reload: Callable[[], Future[Rel
         return {}
 
     asked = {"status": status, "check": check, "rescan": rescan, "reload": reread, "view": view, "judge": judge}
-    return {**asked, **mark_operation(pipeline.desk.ask, pipeline.inbox.poke), **desk_operations(pipeline.carrying.ask)}
+    marked = mark_operations(pipeline.desk.ask, pipeline.inbox.poke, pipeline.choose_keeper)
+    return {**asked, **marked, **desk_operations(pipeline.carrying.ask)}
 
 
 def _plain(value: object) -> Any:

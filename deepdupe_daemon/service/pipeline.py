@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from deepdupe_daemon.act import Kind, notice_record
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import Config
+from deepdupe_daemon.errors import ControlError
 from deepdupe_daemon.index import CollectionWriter, ExactIndex
 from deepdupe_daemon.intake import Intake
 from deepdupe_daemon.ledger import Ledger
@@ -323,6 +324,15 @@ class Pipeline:
         status = self.intake.status()
         if status.first_walk_done and not status.walking and not status.settling:
             self.desk.ask(lambda ledger: self.switches.note_walked(ledger, status.offline))
+
+    def choose_keeper(self, verdict_id: int) -> bool:
+        """See `Ledger.choose_keeper`; the group is judged again at once. Any thread. Raises ControlError."""
+        if not self.judging_ready.is_set():
+            raise ControlError("the daemon is still loading its models", hint="ask again in a moment")
+        question = Question(lambda: self._judging_ledger.choose_keeper(verdict_id))
+        if not self.inbox.put(question):
+            raise ControlError("the daemon is stopping", hint="ask again when it runs")
+        return bool(question.answer.result())
 
     def _judge_orphans_again(self) -> int:
         return self._judging_ledger.judge_orphans_again()

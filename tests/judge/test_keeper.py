@@ -68,14 +68,22 @@ def test_a_preferred_path_goes_before_all_but_a_protected_folder() -> None:
     assert choose_keeper(replace(larger, protected=True), filed, rules)[2] == "protected"
 
 
+def test_what_a_person_chose_is_kept_but_never_against_a_protected_folder() -> None:
+    better = replace(FIRST, file_id=2, facts=replace(PHOTO, width_px=8000))
+    chosen, later = replace(FIRST, chosen_at_ns=1), replace(better, chosen_at_ns=2)
+    assert choose_keeper(better, chosen, BEST_RULES) == (chosen, better, "chosen")
+    assert choose_keeper(later, chosen, BEST_RULES) == (later, chosen, "chosen"), "the later choice holds"
+    assert choose_keeper(replace(better, protected=True), chosen, BEST_RULES)[2] == "protected"
+
+
 @pytest.mark.parametrize(
     ("chosen", "by_path", "expected"),
     [
         ("first", False, DEFAULT_RULES),
         ("best", False, BEST_RULES),
-        ("first", True, ("protected", "path", "first")),
-        (["metadata", "protected"], True, ("protected", "path", "metadata")),
-        (["pixels", "path"], True, ("protected", "pixels", "path")),
+        ("first", True, ("protected", "chosen", "path", "first")),
+        (["metadata", "protected"], True, ("protected", "chosen", "path", "metadata")),
+        (["pixels", "path"], True, ("protected", "chosen", "pixels", "path")),
     ],
 )
 def test_a_configuration_names_its_rules_in_a_word_or_one_by_one(chosen, by_path, expected) -> None:

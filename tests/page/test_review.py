@@ -206,6 +206,22 @@ def test_not_a_duplicate_is_remembered(state: Path) -> None:
         assert ledger.is_not_duplicate(row.verdict.duplicate_digest, row.verdict.keeper_digest)
 
 
+def test_another_keeper_is_chosen_and_stays_chosen(once: Path, state: Path) -> None:
+    with served(COMMAND, dict(os.environ), "--state-dir", str(state)) as page:
+        status, answer = page.act("v1", "keep")
+        assert (status, answer["said"]) == (200, "chosen; the group is judged again")
+        assert page.act("v1", "keep")[0] == 409
+    photos = once.parent / "photos"
+    for _ in range(2):  # also where it is all walked through again
+        scan = [*COMMAND, "scan", str(photos), "--state-dir", str(state)]
+        assert subprocess.run(scan, capture_output=True, check=False, timeout=250).returncode == 1
+        with Ledger.open(state, SystemClock(), readonly=True) as ledger:
+            (row,) = ledger.duplicates()
+            assert (row.duplicate_now, row.keeper_now) == (os.fsencode(photos / "a.jpg"), os.fsencode(photos / "b.jpg"))
+            assert row.verdict.keeper_rule == "chosen"
+            assert row.verdict.verdict_class == "re-encoded"
+
+
 def test_a_unix_socket_is_this_users_alone(once: Path, tmp_path: Path) -> None:
     place = tmp_path / "r.sock"
     with socket.socket(socket.AF_UNIX) as dead:
