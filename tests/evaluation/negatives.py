@@ -33,9 +33,14 @@ def _thumb(picture: np.ndarray) -> np.ndarray:
     return flat / (np.linalg.norm(flat) + 1e-6)
 
 
-def hard_negatives(folder: Path, count: int, *, neighbours: int = 24) -> list[Negative]:
-    """The `count` nearest pairs of distinct photos, nearest first; labelled pairs are left out. Deterministic."""
-    sources = photo_sources(folder)
+def hard_negatives(
+    folder: Path, count: int, *, neighbours: int = 24, sources: list[Source] | None = None
+) -> list[Negative]:
+    """The `count` nearest pairs of distinct photos (all, or `sources`), nearest first; labelled pairs are left out.
+
+    Deterministic.
+    """
+    sources = photo_sources(folder) if sources is None else sources
     workshop = Workshop()
     sights = [workshop.sight((folder / source.name).read_bytes()) for source in sources]
     hashes = [np.frombuffer(b"".join(sight.variants), np.uint8).reshape(-1, 32) for sight in sights]

@@ -101,7 +101,7 @@ def _half_colour(picture: U8Array) -> U8Array:
     even = cv2.copyMakeBorder(ycc[..., 1:], 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     half = cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     full = cv2.resize(half, (even.shape[1], even.shape[0]), interpolation=cv2.INTER_LINEAR)
-    ycc[..., 1:] = full[:height, :width]
+    ycc[..., 1:] = cv2.blur(full, (3, 3))[:height, :width]  # read at another size, the blocks lie anywhere
     return np.asarray(cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB))
 
 
