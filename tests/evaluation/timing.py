@@ -26,7 +26,7 @@ _STAGES = ("decode two", "whole", "parts")
 
 
 def timing_lines(folder: Path) -> Iterator[str]:
-    """Processor milliseconds on one thread and MiB above what was held before; p99 of 12 is the slowest."""
+    """Processor milliseconds on one thread, and the most MiB that were resident; p99 of 12 is the slowest."""
     cv2.setNumThreads(1)
     workshop = Workshop()
     photos = [Image.fromarray(workshop.picture(path.read_bytes(), 4096)) for path in _photos(folder)]
@@ -80,33 +80,32 @@ def _spent(workshop: Workshop, image: Image.Image, other: Image.Image, kind: str
 
 
 class _Meter:
-    """Processor time of this thread and the rise of the process's resident memory, of one call."""
+    """Processor time of this thread and the peak of the process's resident memory, of one call."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.mib = 0.0
-        self.mib_before = 0.0  # the rise before this call began, where another meter was running
+        self.mib_before = 0.0  # the peak before this call began, where another meter was running
 
     def __call__(self, call: Callable[[], Any]) -> Any:
-        before = _resident_mib("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak
         began = time.thread_time()
         try:
             return call()
         finally:
             self.seconds = time.thread_time() - began
-            self.mib = max(0.0, _resident_mib("VmHWM") - before)
+            self.mib = _peak_mib()
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """`call`, measured."""
 
         def measured(*given: Any) -> Any:
-            self.mib_before = max(0.0, _resident_mib("VmHWM") - _resident_mib("VmRSS"))
+            self.mib_before = _peak_mib()
             return self(lambda: call(*given))
 
         return measured
 
 
-def _resident_mib(name: str) -> float:
+def _peak_mib() -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
