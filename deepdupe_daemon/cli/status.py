@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepdupe_daemon.cli.builds import build_records
 from deepdupe_daemon.cli.calibration_text import calibration_remark
 from deepdupe_daemon.cli.moment import iso_moment, local_moment
 from deepdupe_daemon.cli.options import AsJson, ConfigFile, StateDir
@@ -77,6 +78,7 @@ def _at_rest(config: Config, shell: Shell) -> dict[str, Any]:
             "quarantine": quarantine_numbers(ledger),
             "calibrated": _calibrated(config, ledger.spaces()),
             "chroma_behind": {space.name: lag.get(space.name, 0) for space in ledger.spaces()},
+            "reindex": build_records(ledger),
         }
 
 

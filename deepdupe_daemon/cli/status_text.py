@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deepdupe_daemon.cli.builds import build_texts
 from deepdupe_daemon.cli.moment import duration_text, local_moment
 
 __all__ = ["status_lines"]
@@ -37,6 +38,8 @@ def status_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield _row("space", f"{space}, {f'Chroma is {behind:,} rows behind' if behind else 'all of it in Chroma'}")
     for space, text in report["calibrated"].items():
         yield _row("threshold", f"{space} {text}")
+    for text in build_texts(report["reindex"]):
+        yield _row("reindex", text)
     if report["running"]:
         yield from _trouble(report)
 

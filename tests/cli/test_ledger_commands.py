@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from deepdupe_daemon.config import Config, RootConfig, remember
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import VerdictClass
 from tests.cli.conftest import Deepdupe
-from tests.ledger.build import SPACE, arrival_at, seen, verdict
+from tests.ledger.build import SPACE, arrival_at, seen, vector_of, verdict
 
 ODD = b"caf\xe9\n.jpg"
 
@@ -122,6 +123,31 @@ def test_status_tells_what_is_known(here: Deepdupe, known: Path, photos: Path) -
         "failed": 1,
     }
     assert record["chroma_behind"] == {"small.final": 3}
+
+
+def test_status_tells_how_far_a_reindex_is(here: Deepdupe, known: Path) -> None:
+    """Being built, complete, replaced; while no process works on it, and while one does, for the ledger says it."""
+    new = replace(SPACE, weights="v2")
+    with Ledger.open(known, ManualClock()) as ledger:
+        alias = ledger.begin_building(new)
+        ledger.add_vectors(alias, [(1, vector_of("new"))])
+
+    def told() -> tuple[str, dict[str, object]]:
+        (line,) = [line for line in here("status").lines if line.startswith("  reindex     small.final, weights v")]
+        (record,) = here("status", "--json").records[0]["reindex"]
+        return line, record
+
+    line, record = told()
+    assert "v2: 1 of 3 pictures (33 %); `deepdupe-daemon reindex --model small` goes on" in line
+    assert (record["space"], record["state"], record["done"], record["total"]) == ("small.final", "building", 1, 3)
+    with Ledger.open(known, ManualClock()) as ledger:
+        ledger.mark_complete(alias)
+    assert "complete; it serves from the daemon's next start" in told()[0]
+    with Ledger.open(known, ManualClock()) as ledger:
+        assert ledger.switch_to(new) == [new]
+    line, record = told()
+    assert "weights v1: 3 pictures, replaced; `deepdupe-daemon reindex --drop-old` forgets them" in line
+    assert record["state"] == "retired"
 
 
 def test_status_lists_what_could_not_be_read(here: Deepdupe, photos: Path) -> None:
