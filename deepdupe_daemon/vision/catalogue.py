@@ -11,8 +11,8 @@ import numpy as np
 
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.errors import ModelError, WeightsAbsent
+from deepdupe_daemon.vision.download import Progress, fetch_url
 from deepdupe_daemon.vision.embedder import Embedder, VisionNotice, input_shape
-from deepdupe_daemon.vision.fetch import Progress, fetch_url
 from deepdupe_daemon.vision.hub_cache import HubCache
 from deepdupe_daemon.vision.load import load_planned
 from deepdupe_daemon.vision.plans.plan import ModelPlan

@@ -1,31 +1,25 @@
-"""Downloads of weights: with progress, resumed where they broke off, checked against the digest that their host states.
+"""Snapshots of Hugging Face repositories: with progress, resumed where they broke off, checked against their digests.
 
-Tokens are handed to the client and shown nowhere. Nothing here imports torch.
+The client lists, and makes the cache's layout; the large files are brought by ourselves, because the client (2.x)
+throws a part away when it ends: a model of 26 GB would begin again at every interruption. Tokens are handed to the
+client and to the hub's own host, and shown nowhere. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import io
-import os
-import shutil
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from deepdupe_daemon.errors import ModelError, ModelUnavailable
+from deepdupe_daemon.vision.download import Progress, check_digest, check_space, download_explained, fetch_url
 from deepdupe_daemon.vision.hub_cache import HubCache, Snapshot
 
-__all__ = ["Progress", "fetch_snapshot", "fetch_url"]
+__all__ = ["fetch_snapshot"]
 
-#: called with (what, bytes done, bytes in all or 0 where unknown), from the thread that downloads
-Progress = Callable[[str, int, int], None]
-
-_CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0
 
 
@@ -48,8 +42,8 @@ def fetch_snapshot(
     """Those of `names` that `repo` holds, at the commit that `revision` (default `main`) names now, into `cache`.
 
     A weights file that is there in a preferred form keeps the others from being fetched; the shards of an index come
-    with it. Raises ModelUnavailable (network, gate, disk) and ModelError (no such repository, revision or file, wrong
-    digest).
+    with it. What broke off, be it by a kill, goes on from there. Raises ModelUnavailable (network, gate, disk) and
+    ModelError (no such repository, revision or file, wrong digest).
     """
     import huggingface_hub
 
@@ -59,20 +53,26 @@ def fetch_snapshot(
         info = huggingface_hub.HfApi(endpoint=cache.endpoint, token=token or False).model_info(
             repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S
         )
+        commit = str(info.sha)
         wanted = _choose(info.siblings or [], names)
         if not wanted:
             raise ModelError(f"holds none of {', '.join(names)}", where=repo)  # noqa: TRY301 - passes through below
         total = sum(file.size for file in wanted)
-        present = sum(file.size for file in wanted if _in_cache(target, repo, str(info.sha), file.name))
-        _check_space(target, total - present)
+        tally = _Tally(
+            repo, total, sum(file.size for file in wanted if cache.holds(repo, commit, file.name)), on_progress
+        )
+        check_space(target, total - tally.done)
+        for file in wanted:
+            if file.sha256 is not None and not cache.holds(repo, commit, file.name):
+                _fetch_blob(repo, commit, file, file.sha256, cache, token, tally)
         folder = huggingface_hub.snapshot_download(
             repo,
-            revision=revision or "main",
+            revision=commit,  # of one commit, whatever becomes of the branch meanwhile
             cache_dir=target,
             endpoint=cache.endpoint,
             token=token or False,
             allow_patterns=[file.name for file in wanted],
-            tqdm_class=_bar_class(repo, total, present, on_progress),
+            tqdm_class=_bar_class(tally),
         )
     except (ModelError, KeyboardInterrupt):
         raise
@@ -80,48 +80,36 @@ def fetch_snapshot(
         raise _explained(problem, repo, revision, gated=gated, token=token) from None
     snapshot = Snapshot(repo, Path(folder))
     for file in wanted:
-        _check_digest(snapshot.folder / file.name, file.sha256)
+        if file.sha256 is not None:
+            check_digest(snapshot.folder / file.name, file.sha256)
+    cache.note_revision(repo, revision or "main", commit)
     return snapshot
 
 
-def fetch_url(url: str, target: Path, *, sha256: str | None = None, on_progress: Progress | None = None) -> None:
-    """One file over HTTP(S) into `target`, resuming `target`.part; whole and renamed into place at the end.
+def _fetch_blob(
+    repo: str, commit: str, file: _Wanted, sha256: str, cache: HubCache, token: str | None, tally: _Tally
+) -> None:
+    """One large file to where the client looks for it: a blob under its SHA-256."""
+    import huggingface_hub
 
-    Raises ModelUnavailable (network, disk) and ModelError (wrong digest, no such file).
-    """
-    part = target.with_name(target.name + ".part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        done = part.stat().st_size if part.is_file() else 0
-        request = urllib.request.Request(url)  # noqa: S310 - a preset's own https address
-        if done:
-            request.add_header("Range", f"bytes={done}-")
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - as above
-            if answer.status != 206:
-                done = 0
-            total = done + int(answer.headers.get("Content-Length") or 0)
-            _check_space(target.parent, total - done)
-            with part.open("ab" if done else "wb") as file:
-                while chunk := answer.read(_CHUNK_BYTES):
-                    file.write(chunk)
-                    done += len(chunk)
-                    if on_progress is not None:
-                        on_progress(target.name, done, total)
-                file.flush()
-                os.fsync(file.fileno())
-        if total and done != total:
-            raise ModelUnavailable(
-                f"broke off after {done} of {total} bytes", where=url, hint="run the same again: it goes on from there"
-            )
-        _check_digest(part, sha256)
-        part.replace(target)
-    except urllib.error.HTTPError as problem:
-        if problem.code == 416 and part.is_file():  # a part longer than the file: start over next time
-            part.unlink()
-        kind = ModelError if problem.code in (404, 410) else ModelUnavailable
-        raise kind(f"the server answered {problem.code} {problem.reason}", where=url) from None
-    except OSError as problem:
-        raise _explained(problem, url, None, gated=False, token=None) from None
+    blob = cache.blob(repo, sha256)
+    if blob.is_file():
+        tally.add(file.size)
+        return
+    url = huggingface_hub.hf_hub_url(repo, file.name, revision=commit, endpoint=cache.endpoint)
+    place = huggingface_hub.get_hf_file_metadata(
+        url, token=token or False, timeout=_TIMEOUT_S, endpoint=cache.endpoint
+    ).location
+    before = tally.done
+
+    def show(_name: str, done: int, _total: int) -> None:
+        tally.set(before + done)
+
+    at_home = urlsplit(place).netloc == urlsplit(cache.endpoint).netloc
+    fetch_url(
+        place, blob, sha256=sha256, token=token if at_home else None, what=f"{repo}/{file.name}", on_progress=show
+    )
+    tally.set(before + file.size)
 
 
 def _choose(siblings: Sequence[Any], names: Sequence[str]) -> list[_Wanted]:
@@ -143,34 +131,24 @@ def _choose(siblings: Sequence[Any], names: Sequence[str]) -> list[_Wanted]:
     return chosen
 
 
-def _in_cache(folder: Path, repo: str, commit: str, name: str) -> bool:
-    return (folder / f"models--{repo.replace('/', '--')}" / "snapshots" / commit / name).is_file()
+class _Tally:
+    """Bytes of a snapshot that are there, told as they come. Owned by the call that fetches."""
+
+    def __init__(self, repo: str, total: int, done: int, on_progress: Progress | None) -> None:
+        self._repo = repo
+        self._total = total
+        self._on_progress = on_progress or (lambda _what, _done, _total: None)
+        self.done = done
+
+    def add(self, count: int) -> None:
+        self.set(self.done + count)
+
+    def set(self, done: int) -> None:
+        self.done = min(self._total, done)
+        self._on_progress(self._repo, self.done, self._total)
 
 
-def _check_space(folder: Path, needed: int) -> None:
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise ModelUnavailable(
-            f"no space: {needed / 1e9:.2f} GB to fetch, {free / 1e9:.2f} GB free",
-            where=str(folder),
-            hint="free some, or set cache_dir to a larger disk",
-        )
-
-
-def _check_digest(path: Path, sha256: str | None) -> None:
-    if sha256 is None:
-        return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise ModelError(
-            f"has SHA-256 {found}, its host states {sha256}", where=str(path), hint="remove it and fetch again"
-        )
-
-
-def _bar_class(repo: str, total: int, present: int, on_progress: Progress | None) -> type[Any]:
+def _bar_class(tally: _Tally) -> type[Any]:
     """A bar that draws nothing and reports bytes; the client makes one for files too, which is left silent."""
     from tqdm import tqdm  # type: ignore[import-untyped] # a package without types
 
@@ -180,13 +158,11 @@ def _bar_class(repo: str, total: int, present: int, on_progress: Progress | None
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)
             self._bytes = options.get("unit") == "B" and "Reconstruct" not in str(options.get("desc"))
-            self._reported = present
             super().__init__(*args, **{**options, "file": io.StringIO()})
 
         def update(self, n: float | None = 1) -> bool | None:
-            if self._bytes and n and on_progress is not None:
-                self._reported = min(total, self._reported + int(n))
-                on_progress(repo, self._reported, total)
+            if self._bytes and n:
+                tally.add(int(n))
             drawn: bool | None = super().update(n)
             return drawn
 
@@ -197,8 +173,6 @@ def _explained(problem: Exception, what: str, revision: str | None, *, gated: bo
     """The client's failure as ours, without the token."""
     status = getattr(getattr(problem, "response", None), "status_code", None)
     kind = type(problem).__name__
-    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ModelUnavailable("no space left on the disk", where=what, hint="free some, or set cache_dir")
     if kind == "GatedRepoError" or (gated and status in (401, 403)):
         refused = "refused the token" if token else "is gated and no token was given"
         return ModelUnavailable(
@@ -211,9 +185,4 @@ def _explained(problem: Exception, what: str, revision: str | None, *, gated: bo
         return ModelError(f"has no revision {revision!r}", where=what)
     if kind == "RepositoryNotFoundError" or status == 404:
         return ModelError("there is no such repository, or it is private", where=what)
-    text = f"{kind}: {problem}".splitlines()[0]
-    if token:
-        text = text.replace(token, "***")
-    return ModelUnavailable(
-        f"could not be fetched: {text}", where=what, hint="check the network, or name local `weights`"
-    )
+    return download_explained(problem, what, token)

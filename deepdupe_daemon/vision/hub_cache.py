@@ -5,6 +5,7 @@ The layout (`models--ORG--NAME/{refs,snapshots,blobs}`) is documented by hugging
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,27 @@ class HubCache:
             if any((snapshot / name).is_file() for name in names):
                 return Snapshot(repo, snapshot)
         return None
+
+    def holds(self, repo: str, commit: str, name: str) -> bool:
+        """Whether the folder that downloads go to has this file of this commit."""
+        return (self._home(repo) / "snapshots" / commit / name).is_file()
+
+    def blob(self, repo: str, digest: str) -> Path:
+        """Where the folder that downloads go to keeps the large file with this digest."""
+        return self._home(repo) / "blobs" / digest
+
+    def note_revision(self, repo: str, revision: str, commit: str) -> None:
+        """That a branch or tag named `commit`, for who looks without network. A commit needs no note."""
+        if revision == commit:
+            return
+        reference = self._home(repo) / "refs" / revision
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        part = reference.with_name(f"{reference.name}.{os.getpid()}.part")
+        part.write_text(commit, encoding="ascii")
+        part.replace(reference)
+
+    def _home(self, repo: str) -> Path:
+        return self.folders[0] / f"models--{repo.replace('/', '--')}"
 
     def read_token(self) -> str | None:
         """The Hugging Face token: HF_TOKEN, the systemd credential `hf-token`, the login file. Shown nowhere."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from deepdupe_daemon.clock import Clock, SystemClock
 from deepdupe_daemon.errors import DeepDupeError, ModelError, ModelUnavailable
 from deepdupe_daemon.model import SpaceKey
+from deepdupe_daemon.vision.download import Progress
 from deepdupe_daemon.vision.embedder import Embedder, OutOfDeviceMemory, VisionNotice
-from deepdupe_daemon.vision.fetch import Progress
 from deepdupe_daemon.vision.pdq_embedder import PdqEmbedder
 from deepdupe_daemon.vision.plans.plan import ModelPlan
 from deepdupe_daemon.vision.plans.planning import plan_model

@@ -25,7 +25,11 @@ class Hub:
         self.stated_sha256: dict[str, str] = {}  # where the host states another digest than the bytes have
         self.stated_size: dict[str, int] = {}
         self.breaks_after: int | None = None  # bytes of a large file, once
+        self.halts_after: int | None = None  # bytes of a large file, until `goes_on` is set
+        self.goes_on = threading.Event()
+        self.cdn: str | None = None  # address of another host that has the large files
         self.requests: list[tuple[str, str, str | None]] = []  # method, path, Range
+        self.tokens: set[str] = set()  # that it was shown
         hub = self
 
         class Handler(_Handler):
@@ -42,6 +46,7 @@ class Hub:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
+        self.goes_on.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
@@ -73,6 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         hub, path = self.hub, unquote(self.path.split("?")[0])
         hub.requests.append((self.command, path, self.headers.get("Range")))
+        hub.tokens.update((self.headers.get("Authorization") or "").removeprefix("Bearer ").split())
         if hub.answer_with is not None:
             self._reply(hub.answer_with, b"{}")
         elif path.startswith(f"/api/models/{hub.repo}"):
@@ -91,6 +97,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.hub.files[name]
         etag = self.hub.sha256(name) if name.endswith(".safetensors") else hashlib.sha1(body).hexdigest()
         headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if self.hub.cdn is not None and name.endswith(".safetensors"):
+            linked = {"X-Linked-ETag": headers["ETag"], "X-Linked-Size": str(len(body))}
+            self._reply(302, b"", {**headers, **linked, "Location": f"{self.hub.cdn}/{name}?signature=secret"})
+            return
         start, status = 0, 200
         if ranged := self.headers.get("Range"):
             start, status = int(ranged.removeprefix("bytes=").split("-")[0]), 206
@@ -98,6 +108,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reply(416, b"", {"Content-Range": f"bytes */{len(body)}"})
                 return
             headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        halts = self.hub.halts_after
+        if halts is not None and self.command == "GET" and len(body) - start > halts:
+            self.hub.halts_after = None
+            self._reply(status, body[start : start + halts], headers, length=len(body) - start)
+            self.hub.goes_on.wait()
+            self.close_connection = True
+            return
         breaks, sent = self.hub.breaks_after, body[start:]
         if breaks is not None and self.command == "GET" and len(sent) > breaks:
             self.hub.breaks_after = None

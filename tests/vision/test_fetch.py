@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deepdupe_daemon.config import ModelConfig
-from deepdupe_daemon.errors import ModelError, ModelUnavailable
+from deepdupe_daemon.errors import ModelError, ModelUnavailable, WeightsAbsent
 from deepdupe_daemon.vision import fetch_model, load_embedder, plan_model, verify_model
-from deepdupe_daemon.vision.fetch import fetch_snapshot, fetch_url
+from deepdupe_daemon.vision.download import fetch_url
+from deepdupe_daemon.vision.fetch import fetch_snapshot
 from deepdupe_daemon.vision.hub_cache import HubCache
+from tests.conftest import PROJECT_ROOT, Eventually
 from tests.vision.hub_server import COMMIT, Hub
 from tests.vision.networks import TINY_CLIP, save_safetensors, tiny_clip
 from tests.vision.test_transformers import save, vit
@@ -75,14 +83,87 @@ def test_what_is_needed_is_fetched_with_progress_and_pinned(hub: Hub, tmp_path: 
 
 
 def test_a_download_that_broke_off_goes_on_from_there(hub: Hub, tmp_path: Path) -> None:
-    """The client writes in chunks of 10 MB, so what it resumes must be larger."""
-    whole = hub.files["model.safetensors"] = bytes(24_000_000)
-    hub.breaks_after = 15_000_000
+    whole = hub.files["model.safetensors"] = random.Random(0).randbytes(3_000_000)
+    hub.breaks_after = 2_000_000
     cache = HubCache.of(environ(hub), cache_dir=tmp_path)
-    snapshot = fetch_snapshot(REPO, ["model.safetensors"], cache)
+    with pytest.raises(ModelUnavailable, match=r"broke off after 2000000 of 3000000 bytes \(run the same again"):
+        fetch_snapshot(REPO, ["model.safetensors"], cache)
+    steps: list[tuple[str, int, int]] = []
+    snapshot = fetch_snapshot(REPO, ["model.safetensors"], cache, on_progress=lambda *step: steps.append(step))
     assert (snapshot.folder / "model.safetensors").read_bytes() == whole
-    ranges = [asked for _, path, asked in hub.requests if path.endswith("model.safetensors") and asked]
-    assert [int(asked.removeprefix("bytes=").split("-")[0]) > 0 for asked in ranges] == [True]
+    assert ranges(hub) == ["bytes=2000000-"]
+    assert steps[0][1] > 2_000_000
+    assert steps[-1] == (REPO, len(whole), len(whole))
+
+
+def test_a_download_that_was_killed_goes_on_from_there(hub: Hub, tmp_path: Path, eventually: Eventually) -> None:
+    """SIGKILL in the midst of the weights, as a person or a power cut ends it; the same command again."""
+    size = len(hub.files["model.safetensors"])
+    hub.halts_after = size // 2
+    command = [sys.executable, "-m", "deepdupe_daemon", "models", "fetch", "own", "--config", str(tmp_path / "c.yaml")]
+    settings = json.loads(model(tmp_path).model_dump_json(include={"name", "backend", "weights", "cache_dir"}))
+    (tmp_path / "c.yaml").write_text(json.dumps({"roots": [{"path": "/"}], "models": [settings]}))
+    environment = {**os.environ, **environ(hub), "PYTHONPATH": str(PROJECT_ROOT)}
+    environment.pop("HF_HUB_OFFLINE", None)
+    first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    eventually(lambda: any(path.stat().st_size for path in tmp_path.rglob("*.part")), timeout_s=90)
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    hub.goes_on.set()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert [int(asked.removeprefix("bytes=").removesuffix("-")) > 0 for asked in ranges(hub)] == [True]
+    assert f"SHA-256 {hub.sha256('model.safetensors')}, revision {COMMIT}" in again.stderr
+    assert Path(again.stdout.strip()).read_bytes() == hub.files["model.safetensors"]
+
+
+def test_all_files_are_of_the_commit_that_was_asked_for(hub: Hub, tmp_path: Path) -> None:
+    """A tag is resolved once, and remembered for who looks without network."""
+    fetched = fetch_model(model(tmp_path, revision="v1"), environ=environ(hub))
+    assert fetched.revision == COMMIT
+    assert ("GET", f"/api/models/{REPO}/revision/v1", None) in hub.requests
+    resolved = [path for _, path, _ in hub.requests if "/resolve/" in path]
+    assert resolved
+    assert all(path.startswith(f"/{REPO}/resolve/{COMMIT}/") for path in resolved)
+    for revision in ("v1", COMMIT):
+        offline = model(tmp_path, revision=revision, offline=True)
+        assert plan_model(offline, environ={"HOME": "/nowhere"}).files == fetched.files
+    with pytest.raises(WeightsAbsent):
+        plan_model(model(tmp_path, revision="v2", offline=True), environ={"HOME": "/nowhere"})
+
+
+def test_a_token_is_shown_to_the_hub_alone(hub: Hub, tmp_path: Path) -> None:
+    """The hub sends large files on to another host, by an address with a signature that no message may repeat."""
+    store = Hub(REPO, {"model.safetensors": hub.files["model.safetensors"]})
+    try:
+        hub.cdn, hub.gated = store.address, True
+        fetched = fetch_model(model(tmp_path), environ=environ(hub, HF_TOKEN=hub.token))
+        assert fetched.sha256 == hub.sha256("model.safetensors")
+        assert [path for _, path, _ in store.requests] == ["/model.safetensors"]
+        hub.gated = False
+        fetch_url(f"{hub.address}/model.safetensors", tmp_path / "own.pt", token=hub.token)
+        assert (hub.tokens, store.tokens) == ({hub.token}, set())
+        store.answer_with = 403
+        with pytest.raises(ModelUnavailable) as raised:
+            fetch_model(model(tmp_path / "other"), environ=environ(hub))
+        assert f"{REPO}/model.safetensors: the server answered 403" in str(raised.value)
+        assert "secret" not in str(raised.value)
+    finally:
+        store.close()
+
+
+def test_two_processes_do_not_write_one_part(hub: Hub, tmp_path: Path) -> None:
+    part = tmp_path / "own.pt.part"
+    with part.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(ModelUnavailable, match="another process is fetching it"):
+            fetch_url(f"{hub.address}/model.safetensors", tmp_path / "own.pt")
+    fetch_url(f"{hub.address}/model.safetensors", tmp_path / "own.pt")
+
+
+def ranges(hub: Hub) -> list[str]:
+    """What was asked for of the weights, where it was not all of them."""
+    return [asked for _, path, asked in hub.requests if path.endswith("model.safetensors") and asked]
 
 
 def test_an_interrupted_snapshot_is_completed(hub: Hub, tmp_path: Path) -> None:

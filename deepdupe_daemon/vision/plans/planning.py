@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from deepdupe_daemon.errors import ConfigError, ModelError, WeightsAbsent
 from deepdupe_daemon.model import InputSpec, SpaceKey
-from deepdupe_daemon.vision.fetch import Progress, fetch_snapshot
+from deepdupe_daemon.vision.download import Progress
+from deepdupe_daemon.vision.fetch import fetch_snapshot
 from deepdupe_daemon.vision.hub_cache import HubCache
 from deepdupe_daemon.vision.open_clip_tags import OpenClipTag
 from deepdupe_daemon.vision.pdq_embedder import PDQ_INPUT
