@@ -62,8 +62,12 @@ def photo_files(data_dir: Path, count: int) -> list[Path]:
     """`count` plain RGB JPEG files spread over the evaluation images."""
     entries = json.loads((data_dir / "manifest.json").read_text(encoding="utf-8"))
     paths = [data_dir / entry["set"] / entry["path"] for entry in entries]
+    paths = [path for path in paths if path.suffix.lower() in (".jpg", ".jpeg")]
+    step = max(1, len(paths) // count)
     found: list[Path] = []
-    for path in [path for path in paths if path.suffix.lower() in (".jpg", ".jpeg")]:
+    for path in (path for first in range(step) for path in paths[first::step]):  # spread, however few are opened
+        if len(found) == count:
+            break
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # broken files are there on purpose; they are left out below
@@ -73,8 +77,8 @@ def photo_files(data_dir: Path, count: int) -> list[Path]:
                         found.append(path)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue
-    assert len(found) >= count
-    return found[:: len(found) // count][:count]
+    assert len(found) == count
+    return found
 
 
 def upright(path: Path) -> Image.Image:

@@ -84,7 +84,7 @@ def load(plan: ModelPlan) -> LoadedModel:
     tower = ClipTower(visual, plan.embeddings, where=plan.name).eval()
 
     def place(device: torch.device, dtype: torch.dtype) -> Tower:
-        return placed(tower, device, dtype)
+        return placed(tower, device, dtype, plan.files)
 
     return LoadedModel(plan, digest, parameter_count(tower), place)
 

@@ -48,6 +48,6 @@ def load(plan: ModelPlan) -> LoadedModel:
     tower = PoolerTower(model).eval()
 
     def place(device: torch.device, dtype: torch.dtype) -> Tower:
-        return placed(tower, device, dtype)
+        return placed(tower, device, dtype, plan.files)
 
     return LoadedModel(plan, digest, parameter_count(tower), place)
