@@ -38,9 +38,9 @@ def placed(module: nn.Module, device: torch.device, dtype: torch.dtype, files: S
     """A copy of `module` on `device`, its parameters and saved buffers in `dtype`, tensor by tensor.
 
     Each is taken out of memory as soon as it is copied, where it is a mapping of one of `files`: the peak is the result
-    and one tensor. Buffers that are not saved (the rotary frequencies of DINOv3) keep their own dtype: in half precision
-    they would shift positions. Copied even where nothing changes, because a source may be a mapping of a file that
-    somebody replaces while the service runs.
+    and one tensor. Buffers that are not saved (the rotary frequencies of DINOv3) keep their own dtype: in half
+    precision they would shift positions. Copied even where nothing changes, because a source may be a mapping of a file
+    that somebody replaces while the service runs.
     """
     saved = {id(tensor) for tensor in module.state_dict(keep_vars=True).values()}
     memo: dict[int, object] = {}
