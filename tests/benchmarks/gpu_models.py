@@ -135,7 +135,9 @@ def end_to_end(embedder: Embedder, photos: Sequence[Path], seconds: float) -> fl
         keys.append(FileKey(os.fsencode(path), identity))
     begun_s = CLOCK.monotonic_s()
     while CLOCK.monotonic_s() - begun_s < seconds:
-        futures = [pool.see(count + at, keys[(count + at) % len(keys)], live=False) for at in range(256)]
+        futures = [
+            pool.see(count + at, keys[(count + at) % len(keys)], live=False) for at in range(min(256, len(keys)))
+        ]
         count += len(futures)
         for at, future in enumerate(futures):
             sighting = future.result(120)
@@ -201,7 +203,7 @@ def measured(
     return found
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--models", nargs="+", default=["clip-vit-l-14", "dinov3-vit-l-16", "clip-vit-b-32"])
@@ -209,8 +211,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--cosines", type=int, default=100, help="pictures compared with fp32")
     parser.add_argument("--pictures", type=Path, help="the evaluation images, for the rate from files")
-    arguments = parser.parse_args()
-    photos = photo_files(arguments.pictures, 400) if arguments.pictures else []
+    parser.add_argument("--photos", type=int, default=400, help="how many of them")
+    arguments = parser.parse_args(given)
+    photos = photo_files(arguments.pictures, arguments.photos) if arguments.pictures else []
     device = torch.device(arguments.device)
     peak = matrix_rate(device, arguments.seconds)
     print(f"matrix rate: {peak * 2 / 1e12:.1f} TFLOP/s", file=sys.stderr)
