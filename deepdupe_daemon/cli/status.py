@@ -108,6 +108,7 @@ def _from_outside(config: Config) -> dict[str, Any]:
         "quarantine": None,
         "calibrated": {},
         "chroma_behind": {},
+        "reindex": [],
     }
 
 

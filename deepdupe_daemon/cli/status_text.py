@@ -34,8 +34,11 @@ def status_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield _row("images", f"{report['images']:,} different ones")
         yield _row("duplicates", f"{report['duplicates']:,}")
         yield from _quarantine(report["quarantine"])
+    serving = report.get("spaces") or {}
     for space, behind in report["chroma_behind"].items():
-        yield _row("space", f"{space}, {f'Chroma is {behind:,} rows behind' if behind else 'all of it in Chroma'}")
+        searched = f", searched as {serving[space]['searched']}" if space in serving else ""
+        stored = f"Chroma is {behind:,} rows behind" if behind else "all of it in Chroma"
+        yield _row("space", f"{space}, {stored}{searched}")
     for space, text in report["calibrated"].items():
         yield _row("threshold", f"{space} {text}")
     for text in build_texts(report["reindex"]):

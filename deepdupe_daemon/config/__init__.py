@@ -23,6 +23,7 @@ from deepdupe_daemon.config.remembered import recall, remember
 from deepdupe_daemon.config.roots import RootConfig
 from deepdupe_daemon.config.sample import commented_yaml, describe, json_schema, sample_yaml
 from deepdupe_daemon.config.schema import DEFAULT_STATE_DIR, Config
+from deepdupe_daemon.config.searching import RecallConfig
 from deepdupe_daemon.config.yaml_edit import with_values
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ModelConfig",
     "PathFilter",
     "QuarantineConfig",
+    "RecallConfig",
     "RootConfig",
     "commented_yaml",
     "config_for_folders",

@@ -17,6 +17,7 @@ from deepdupe_daemon.config.metrics import MetricsConfig
 from deepdupe_daemon.config.model_choice import ModelConfig
 from deepdupe_daemon.config.quarantine import QuarantineConfig
 from deepdupe_daemon.config.roots import RootConfig
+from deepdupe_daemon.config.searching import RecallConfig
 from deepdupe_daemon.config.section import Section, Text, absolute
 
 __all__ = ["DEFAULT_STATE_DIR", "Config"]
@@ -52,6 +53,7 @@ class Config(Section):
     )
     intake: IntakeConfig = Field(default=IntakeConfig(), description="Which files are looked at, and when.")
     decoder: DecoderConfig = Field(default=DecoderConfig(), description="The worker processes that open pictures.")
+    recall: RecallConfig = Field(default=RecallConfig(), description="The search for pictures that are alike.")
     chroma: ChromaConfig = Field(default=ChromaConfig(), description="The database that other programs can query.")
     judge: JudgeConfig = Field(default=JudgeConfig(), description="From candidates to verdicts.")
     quarantine: QuarantineConfig = Field(

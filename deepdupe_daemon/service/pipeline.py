@@ -16,6 +16,7 @@ from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import Config
 from deepdupe_daemon.errors import ControlError
 from deepdupe_daemon.index import CollectionWriter, ExactIndex
+from deepdupe_daemon.index import CollectionWriter
 from deepdupe_daemon.intake import Intake
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import F32Array, FileKey, SpaceKey, VerdictClass
@@ -31,6 +32,7 @@ from deepdupe_daemon.service.live_check import LiveCheck
 from deepdupe_daemon.service.membership import Membership
 from deepdupe_daemon.service.meters import Meters
 from deepdupe_daemon.service.policy import policy_of
+from deepdupe_daemon.service.recalling import exact_index
 from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.service.sinks import Sink
 from deepdupe_daemon.service.switches import Switches
@@ -240,9 +242,8 @@ class Pipeline:
         resident = self.models.described
         assert self.pool is not None
         with self.open_ledger() as ledger:
-            index = ExactIndex()
+            index = exact_index(self.config, resident.spaces, self.clock)
             for space in resident.spaces:
-                index.open_space(space.name, space.dim)
                 index.load(space.name, ledger.vectors(space.name))
             examiner = Examiner(
                 index=index,
@@ -370,6 +371,7 @@ class Pipeline:
                 "dim": space.dim,
                 "threshold": resident.thresholds[space.name],
                 "rows": index.size(space.name),
+                "searched": index.describe(space.name),
                 "weights": space.weights,
                 "fingerprint": space.fingerprint(),
             }
