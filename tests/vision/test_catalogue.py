@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 
+from deepdupe_daemon.cli.model_text import comparison_lines
 from deepdupe_daemon.config import ModelConfig
 from deepdupe_daemon.errors import ConfigError, ModelError
 from deepdupe_daemon.model import SpaceKey
@@ -25,6 +27,7 @@ from deepdupe_daemon.vision import (
     thresholds_of,
     verify_model,
 )
+from deepdupe_daemon.vision.open_clip_tags import TAGS
 from tests.vision.networks import hub_snapshot, save_dinov3, save_safetensors, true_size
 
 NOWHERE = {"HOME": "/nowhere"}
@@ -110,6 +113,35 @@ def test_a_list_of_what_is_loaded_says_what_the_networks_say(tmp_path: Path) -> 
     assert (pdq.loaded, dict(pdq.dims)) == ("pdq on cpu", {"hash": 256})
     with pytest.raises(ModelError, match="no preset is named 'clip'"):
         list_models(NOWHERE, names=["clip"])
+
+
+@pytest.mark.nightly
+def test_the_first_three_side_by_side_as_loaded(tmp_path: Path) -> None:
+    """At their true sizes, from a cache as the hub's client leaves it: the table that people of the service know."""
+    for name, repo in (("clip-vit-l-14", "openai"), ("clip-vit-b-32", "openai")):
+        known = PRESETS[name]
+        config = open_clip.get_model_config(known.architecture)
+        vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
+        model = open_clip.CLIP(config["embed_dim"], vision, open_clip.CLIPTextCfg(layers=1), quick_gelu=True)
+        snapshot = hub_snapshot(tmp_path, TAGS[known.architecture][repo].repo)
+        save_safetensors(
+            {key: value for key, value in model.state_dict().items() if key.startswith("visual.")},
+            snapshot / "open_clip_model.safetensors",
+        )
+    save_dinov3("dinov3-vit-l-16", hub_snapshot(tmp_path, PRESETS["dinov3-vit-l-16"].repo))
+    names = ["clip-vit-l-14", "clip-vit-b-32", "dinov3-vit-l-16"]
+    rows = list_models(NOWHERE, cache_dir=tmp_path, names=names, loaded=True)
+    table = {line.split("|")[1].strip(" *"): line for line in comparison_lines(rows)}
+    print("\n" + "\n".join(table.values()))
+    for feature, cells in {
+        "Library": ["open-clip-torch", "open-clip-torch", "transformers"],
+        "Output": ["tensor", "tensor", "pooler_output"],
+        "Embedding options": ["final, hidden, both", "final, hidden, both", "pooler"],
+        "Feature dimension": ["768 (final), 1024 (hidden)", "512 (final), 768 (hidden)", "1024 (pooler)"],
+        "Parameters": ["304.0 million", "87.8 million", "303.1 million"],
+        "Taken from": [f"the loaded model ({name} bf16 on cpu)" for name in names],
+    }.items():
+        assert [cell.strip() for cell in table[feature].split("|")[2:-1]] == cells
 
 
 def test_a_misspelt_preset_gets_the_nearest_names() -> None:
