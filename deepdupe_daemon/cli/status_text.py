@@ -36,7 +36,8 @@ def status_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield from _quarantine(report["quarantine"])
     serving = report.get("spaces") or {}
     for space, behind in report["chroma_behind"].items():
-        searched = f", searched as {serving[space]['searched']}" if space in serving else ""
+        serves = serving.get(space, {})
+        searched = f", searched as {serves['searched']}" if serves.get("rows") else ""
         stored = f"Chroma is {behind:,} rows behind" if behind else "all of it in Chroma"
         yield _row("space", f"{space}, {stored}{searched}")
     for space, text in report["calibrated"].items():
