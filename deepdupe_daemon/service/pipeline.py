@@ -15,7 +15,6 @@ from deepdupe_daemon.act import Kind, notice_record
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import Config
 from deepdupe_daemon.errors import ControlError
-from deepdupe_daemon.index import CollectionWriter, ExactIndex
 from deepdupe_daemon.index import CollectionWriter
 from deepdupe_daemon.intake import Intake
 from deepdupe_daemon.ledger import Ledger
