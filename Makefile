@@ -36,7 +36,7 @@ run: ## watch a folder: make run WATCH=~/Pictures [MODEL=clip-vit-b-32]; Ctrl-C 
 
 .PHONY: test
 test: .set-up ## every test of the default suite, with branch coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term
 
 .PHONY: lint
 lint: .set-up ## ruff, ruff format, mypy strict, import-linter

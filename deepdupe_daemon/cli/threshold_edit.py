@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepdupe_daemon.cli.new_file import write_new_file
 from deepdupe_daemon.cli.questions import Questions
 from deepdupe_daemon.cli.shell import Shell
 from deepdupe_daemon.errors import ConfigError
@@ -28,6 +27,7 @@ def apply_thresholds(file: Path, calibrations: Sequence[Calibration], shell: She
 
     Raises ConfigError where nobody can be asked, or the file cannot be edited or written.
     """
+    from deepdupe_daemon.cli.new_file import write_new_file
     from deepdupe_daemon.config import load_config, with_values
 
     config = load_config(file, look_at_disk=False)

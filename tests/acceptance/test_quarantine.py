@@ -49,6 +49,7 @@ class Service:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
+            self._log_bytes = log.tell()
             self._process = subprocess.Popen(
                 [*PROGRAM, "run", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
@@ -57,6 +58,10 @@ class Service:
                 cwd=self._cwd,
                 start_new_session=True,
             )
+
+    def ready(self) -> bool:
+        """Whether the process that was started last has said so."""
+        return b" ready: " in self.log.read_bytes()[self._log_bytes :]
 
     @property
     def running(self) -> bool:
@@ -122,7 +127,7 @@ def test_dropped_quarantined_listed_restored_and_left_alone(service: Service, ev
     shutil.copy(service.photos / "02.jpg", earlier)
     service.start()
     eventually(lambda: counts(service.state_dir)[FileState.INDEXED] == ORIGINALS + 1, timeout_s=120)
-    eventually(lambda: " ready: " in service.log.read_text(), timeout_s=120)
+    eventually(service.ready, timeout_s=120)
     service.config.write_text(on)
     service.reload()
     eventually(service.switched, timeout_s=120)
@@ -184,6 +189,7 @@ def test_kills_at_random_lose_nothing_and_every_life_converges(
         if quarantined:  # while no daemon runs; what the kill cut off is put right first
             assert service.command("restore", choose.choice(quarantined)["action_id"])[0] == 0
     service.start()
+    eventually(service.ready, timeout_s=120)  # before, SIGTERM would find a program that only loads
     eventually(
         lambda: service.numbers().get("quarantined", 0) + service.numbers().get("restored", 0) == arrived,
         timeout_s=180,

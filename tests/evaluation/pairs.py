@@ -94,7 +94,8 @@ def _seen(pool: DecoderPool, data: Path, names: list[str]) -> Mapping[str, Sight
 
 
 def _pair(a: Sighting, b: Sighting, policy: JudgePolicy) -> Pair:
-    distance = min((int.from_bytes(bits) ^ int.from_bytes(b.pdq.bits)).bit_count() for bits in a.pdq_variants)
+    ours, theirs = _picture(a), _picture(b)
+    distance = ours.pdq_distance(theirs)
     evidence = PairEvidence(
         same_bytes=a.digest == b.digest,
         similarities={PDQ_SPACE.name: 1 - 2 * distance / PDQ_SPACE.dim},
@@ -104,4 +105,8 @@ def _pair(a: Sighting, b: Sighting, policy: JudgePolicy) -> Pair:
         facts_a=a.facts,
         facts_b=b.facts,
     )
-    return Pair(Picture(None, a.digest, a.key.path), Picture(None, b.digest, b.key.path), evidence)
+    return Pair(ours, theirs, evidence)
+
+
+def _picture(seen: Sighting) -> Picture:
+    return Picture(None, seen.digest, seen.key.path, seen.facts, seen.pdq, seen.pdq_variants)

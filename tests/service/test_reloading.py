@@ -232,6 +232,15 @@ def test_the_signal_and_the_socket_do_the_same(service: Service, tmp_path: Path,
     assert "needs a restart: decoder.workers" in service.told(Kind.RELOADED)[-1].message
 
 
+@pytest.fixture
+def hangup_is_heard() -> Iterator[None]:
+    """Also where the tests themselves run under nohup(1)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup_is_heard")
 def test_a_closed_terminal_ends_what_has_no_file_to_read(service: Service, eventually: Eventually) -> None:
     with service.running(eventually) as supervisor, running._signals(supervisor, reloads=False):
         os.kill(os.getpid(), signal.SIGHUP)

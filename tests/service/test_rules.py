@@ -89,7 +89,7 @@ def alike(config: Config) -> dict[str, set[str]]:
         (["colour.final"], {"copy", "flipped"}),
         (["colour.final", "shape.final"], {"copy"}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)),
 )
 def test_each_rule_lets_its_pairs_through(match: Any, wanted: set[str], photos: Path, tmp_path: Path) -> None:
     models = (network("colour", Colour(), tmp_path), network("shape", Shape(), tmp_path))
