@@ -155,9 +155,12 @@ class Dialogue:
 
     def __init__(self, command: list[str], environment: dict[str, str], cwd: Path) -> None:
         self._parent, child = pty.openpty()
+        # a suite that runs in the background of a shell ignores SIGINT, and its children would inherit that
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             command, stdin=child, stdout=child, stderr=child, cwd=cwd, env=environment, start_new_session=True
         )
+        signal.signal(signal.SIGINT, before)
         os.close(child)
         self.seen = ""
 

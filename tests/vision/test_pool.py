@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +73,12 @@ def worker_pids() -> list[int]:
     """Our own children that are decoding workers."""
     found = []
     for name in os.listdir(f"/proc/{os.getpid()}/task"):
-        with open(f"/proc/{os.getpid()}/task/{name}/children", encoding="ascii") as children:
+        with (
+            suppress(FileNotFoundError),  # a thread, or its child, that ends at this moment
+            open(f"/proc/{os.getpid()}/task/{name}/children", encoding="ascii") as children,
+        ):
             for pid in children.read().split():
-                with open(f"/proc/{pid}/cmdline", "rb") as line:
+                with suppress(FileNotFoundError), open(f"/proc/{pid}/cmdline", "rb") as line:
                     if b"deepdupe_daemon.vision.worker" in line.read():
                         found.append(int(pid))
     return found
