@@ -82,7 +82,8 @@ class Feeder:
 
     def stop(self) -> None:
         """Feed no more; what is in flight goes on."""
-        self._stopping = True
+        with self._lock:  # what is not counted as in flight by now is not begun any more
+            self._stopping = True
         self._wake.set()
 
     def settled(self, file_ids: Sequence[int]) -> None:
@@ -102,6 +103,8 @@ class Feeder:
 
     def _see(self, row: FileRow) -> None:
         with self._lock:
+            if self._stopping:
+                return
             self._in_flight.add(row.file_id)
         future = self._pool.see(row.file_id, row.key, live=row.live)
         began_s = self._clock.monotonic_s()

@@ -227,12 +227,15 @@ def until_at_rest(root: Path, state: Path, eventually: Eventually) -> None:
         with Ledger.open(state, SystemClock(), readonly=True) as ledger:
             known = {path: (identity, kind) for path, identity, kind in ledger.known_paths(os.fsencode(root))}
             waits = ledger.unalerted(1) != []
+            away = {row.key.path for row in ledger.failed(10_000) if row.error_kind == "vanished"}
         found = [f"not in the ledger: {path!r}" for path in sorted(disk.keys() - known.keys())]
         found += [f"not on the disk: {path!r}" for path in sorted(known.keys() - disk.keys())]
         for path in sorted(disk.keys() & known.keys()):
             identity, kind = known[path]
             if identity != disk[path]:
                 found.append(f"other identity: {path!r}")
+            elif path in away:  # renamed away and back while it was read: it is tried again
+                found.append(f"waits for its next try: {path!r}")
             elif kind not in AT_REST:
                 found.append(f"{kind}: {path!r}")
         return found + ["not every verdict was told"] * waits

@@ -33,7 +33,8 @@ class Kind(StrEnum):
         return self in _RETRY
 
 
-_RETRY = frozenset({Kind.EMPTY, Kind.TRUNCATED, Kind.TIMEOUT, Kind.CHANGED, Kind.UNREADABLE})
+#: a file that is renamed away and back while it is opened has vanished for a moment, with the identity that it had
+_RETRY = frozenset({Kind.EMPTY, Kind.TRUNCATED, Kind.TIMEOUT, Kind.CHANGED, Kind.UNREADABLE, Kind.VANISHED})
 
 
 class Refusal(Exception):
