@@ -375,6 +375,14 @@ def sha256(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
+def test_a_file_that_is_away_for_a_moment_is_worth_another_try(make_pool: MakePool, tmp_path: Path) -> None:
+    away = FileKey(bytes(tmp_path / "away.jpg"), FileIdentity(1, 2, 3, 4))
+    with pytest.raises(FileFailed) as failure:
+        make_pool().see(1, away, live=True).result(PATIENCE_S)
+    assert failure.value.kind == "vanished"
+    assert failure.value.retry
+
+
 def test_stop_cancels_what_is_not_begun_and_leaves_nothing_behind(make_pool: MakePool, picture: Path) -> None:
     before = set(os.listdir("/proc/self/fd"))
     begun = threading.Event()
