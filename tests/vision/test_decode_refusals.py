@@ -193,4 +193,5 @@ def test_only_what_may_pass_is_tried_again() -> None:
         Kind.TIMEOUT,
         Kind.CHANGED,
         Kind.UNREADABLE,
+        Kind.VANISHED,
     }
