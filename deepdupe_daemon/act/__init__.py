@@ -10,7 +10,7 @@ symbolic link is followed below a root; that the copy to keep was there, byte fo
 that what comes back is what went. What concerns quarantine loads on first use.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepdupe_daemon.act.alert import alert_record
 from deepdupe_daemon.act.breaker import BreakerState, trip
@@ -26,6 +26,7 @@ from deepdupe_daemon.act.quarantine_records import (
 )
 from deepdupe_daemon.act.record import Record
 from deepdupe_daemon.act.report import failure_record, notice_record
+from deepdupe_daemon.face import on_first_use
 
 if TYPE_CHECKING:
     from deepdupe_daemon.act.by_manifest import restore_by_manifest
@@ -68,7 +69,7 @@ __all__ = [
     "wanted",
 ]
 
-_HOME = {
+_HOMES = {
     "Finding": "inspection",
     "Manifest": "manifest",
     "ManifestError": "manifest",
@@ -84,10 +85,4 @@ _HOME = {
     "restore_by_manifest": "by_manifest",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -10,7 +10,9 @@ of its own, ever imports chromadb.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepdupe_daemon.face import on_first_use
 
 if TYPE_CHECKING:
     from deepdupe_daemon.index.dropping import drop_collections
@@ -34,20 +36,18 @@ __all__ = [
     "drop_collections",
 ]
 
-_HOME = {
+_HOMES = {
     "CollectionWriter": "writer",
     "ExactIndex": "exact",
     "HalfRows": "halfrows",
     "HostScorer": "scorer",
     "Scorer": "scorer",
     "Shelf": "scorer",
+    "SpaceStanding": "standing",
+    "StoreNotice": "standing",
+    "WriterState": "standing",
+    "WriterStatus": "standing",
     "drop_collections": "dropping",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME.get(name, 'standing')}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -18,7 +18,9 @@ importing watchdog and the ledger takes time that `--help` has not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepdupe_daemon.face import on_first_use
 
 if TYPE_CHECKING:
     from deepdupe_daemon.intake.intake import Intake
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Intake", "IntakeStatus", "Notice", "NoticeKind", "Strategy"]
 
-_HOME = {
+_HOMES = {
     "Intake": "intake",
     "IntakeStatus": "status",
     "Notice": "notice",
@@ -36,10 +38,4 @@ _HOME = {
     "Strategy": "root",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -9,7 +9,9 @@ Importing this package loads neither SQLite nor numpy; its names load on first u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepdupe_daemon.face import on_first_use
 
 if TYPE_CHECKING:
     from deepdupe_daemon.ledger.action_rows import ActionFile, ActionRow, ActionState, Intent, Party
@@ -57,26 +59,30 @@ __all__ = [
     "lock_state_dir",
 ]
 
-_HOME = {
+_HOMES = {
+    "LEDGER_NAME": "ledger",
     "ActionFile": "action_rows",
     "ActionRow": "action_rows",
     "ActionState": "action_rows",
+    "F16Array": "rows",
+    "FileRow": "rows",
     "Happened": "tallies",
+    "I64Array": "rows",
+    "ImageRow": "rows",
     "Intent": "action_rows",
-    "LEDGER_NAME": "ledger",
+    "KnownRow": "rows",
     "Ledger": "ledger",
     "LedgerFull": "connection",
+    "Noted": "rows",
     "Order": "orders",
     "OrderState": "orders",
+    "PairRow": "rows",
     "Party": "action_rows",
+    "SeenRecord": "rows",
+    "Standing": "rows",
     "StateLock": "lock",
+    "VerdictRow": "rows",
     "lock_state_dir": "lock",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME.get(name, 'rows')}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -11,7 +11,9 @@ The room promises
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepdupe_daemon.face import on_first_use
 
 if TYPE_CHECKING:
     from deepdupe_daemon.page.gather import gathered
@@ -30,11 +32,4 @@ _HOMES = {
 
 __all__ = ["Group", "PageStep", "Shown", "ShownCopy", "gathered", "write_page"]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -18,8 +18,9 @@ Importing the room is cheap: each public name is loaded from its submodule when 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepdupe_daemon.face import on_first_use
 
 if TYPE_CHECKING:
     from deepdupe_daemon.vision.batches import BatchRunner
@@ -123,13 +124,4 @@ __all__ = [
     "with_fetched_file",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__ = on_first_use(__name__, _HOMES)
