@@ -7,9 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +15,17 @@ import numpy as np
 import pytest
 import yaml
 
-from deepdupe_daemon.act import Kind, Record
+from deepdupe_daemon.act import Kind
 from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.config import Config, load_config
 from deepdupe_daemon.errors import ConfigError, ModelUnavailable
 from deepdupe_daemon.ledger import Ledger, lock_state_dir
 from deepdupe_daemon.model import F32Array, FileState, U8Array
 from deepdupe_daemon.service import run_scan
-from deepdupe_daemon.service.loading import resident_models
-from deepdupe_daemon.service.notify import Notifier
 from deepdupe_daemon.service.resident import ResidentModels
-from deepdupe_daemon.service.sinks import CallbackSink
-from deepdupe_daemon.service.supervisor import Supervisor
 from deepdupe_daemon.vision import PdqEmbedder
 from tests.service.pictures import photo, save
+from tests.service.service_thread import ServiceThread, service_thread
 
 Eventually = Callable[..., None]
 
@@ -67,44 +62,6 @@ def given(tmp_path: Path) -> Given:
     return made
 
 
-class Running:
-    """A service in a thread of the test; `failure` is what it ended with."""
-
-    def __init__(self, config: Config, models: ResidentModels | None = None) -> None:
-        self.records: list[Record] = []
-        self.failure: BaseException | None = None
-        self.supervisor = Supervisor(
-            config,
-            clock=SystemClock(),
-            sink=CallbackSink(self.records.append),
-            notifier=Notifier(None),
-            models=models or resident_models(config, {}),
-            watch=True,
-        )
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            self.supervisor.run()
-        except BaseException as failure:  # noqa: BLE001 - looked at by the test
-            self.failure = failure
-
-    def told(self, kind: Kind) -> list[Record]:
-        return [record for record in self.records if record.kind is kind]
-
-
-@contextmanager
-def running(config: Config, models: ResidentModels | None = None) -> Iterator[Running]:
-    service = Running(config, models)
-    service.thread.start()
-    try:
-        yield service
-    finally:
-        service.supervisor.stop()
-        service.thread.join(60)
-        assert not service.thread.is_alive()
-
-
 def counts(given: Given) -> dict[FileState, int]:
     with Ledger.open(given.state, SystemClock(), readonly=True) as ledger:
         return {state: count for state, count in ledger.counts().items() if count}
@@ -125,7 +82,7 @@ def test_a_missing_folder_fails_the_start_by_default_and_is_named(given: Given) 
 def test_a_missing_folder_is_waited_for_where_the_configuration_says_so(given: Given, eventually: Eventually) -> None:
     given.photos.rmdir()
     given.root["if_missing"] = "wait"
-    with running(given.write()) as service:
+    with service_thread(given.write()) as service:
         eventually(lambda: service.told(Kind.READY), timeout_s=60)
         eventually(lambda: service.told(Kind.ROOT_OFFLINE), timeout_s=60)
         elsewhere = given.folder / "disk"
@@ -176,7 +133,7 @@ def test_a_device_that_is_lost_ends_the_service_for_a_restart_and_loses_nothing(
         save(photo(seed), given.photos / f"{seed}.png")
     config = given.write()
     models = ResidentModels(config, lambda _model: Breaking(), lambda _model, _space: 0.9)
-    service = Running(config, models)
+    service = ServiceThread(config, models)
     service.thread.start()
     service.thread.join(120)
     assert isinstance(service.failure, ModelUnavailable), service.failure
@@ -216,7 +173,7 @@ def test_a_chroma_that_does_not_open_is_set_aside_and_filled_again(given: Given,
     store = given.state / "chroma" / "chroma.sqlite3"
     store.write_bytes(b"this is no database" * 100)
     (given.state / "chroma.lock").write_bytes(b"open")  # as a kill leaves it
-    with running(given.write()) as service:
+    with service_thread(given.write()) as service:
         eventually(lambda: service.told(Kind.STORE_SET_ASIDE), timeout_s=60)
         save(photo(1), given.photos / "b.png", compress_level=1)
         eventually(lambda: service.told(Kind.DUPLICATE_FOUND), timeout_s=60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +18,10 @@ from deepdupe_daemon.ledger import Ledger, VerdictRow
 from deepdupe_daemon.model import FileState, VerdictClass
 from deepdupe_daemon.service import ControlClient, check_offline, run_scan
 from deepdupe_daemon.service.checking import CheckResult
-from deepdupe_daemon.service.loading import resident_models
-from deepdupe_daemon.service.notify import Notifier
 from deepdupe_daemon.service.protocol import encode_path
 from deepdupe_daemon.service.resident import ResidentModels
-from deepdupe_daemon.service.sinks import CallbackSink
-from deepdupe_daemon.service.supervisor import Supervisor
 from tests.service.pictures import photo, save
+from tests.service.service_thread import ServiceThread, service_thread
 
 Eventually = Callable[..., None]
 
@@ -42,45 +38,13 @@ def config(tmp_path: Path, photos: Path) -> Config:
     return config_for_folders([photos], state_dir=tmp_path / "state", environ={})
 
 
-class Running:
-    """A service in a thread of the test, with the records that it gave."""
-
-    def __init__(self, config: Config, models: ResidentModels | None = None) -> None:
-        self.config = config
-        self.records: list[Record] = []
-        self.failure: BaseException | None = None
-        self.supervisor = Supervisor(
-            config,
-            clock=SystemClock(),
-            sink=CallbackSink(self.records.append),
-            notifier=Notifier(None),
-            models=models or resident_models(config, {}),
-            watch=True,
-        )
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            self.supervisor.run()
-        except BaseException as failure:  # noqa: BLE001 - looked at by the test
-            self.failure = failure
-
-    def told(self, kind: Kind) -> list[Record]:
-        return [record for record in self.records if record.kind is kind]
-
-
 @contextmanager
-def running(config: Config, eventually: Eventually, *, models: ResidentModels | None = None) -> Iterator[Running]:
-    service = Running(config, models)
-    service.thread.start()
-    try:
+def running(config: Config, eventually: Eventually, *, models: ResidentModels | None = None) -> Iterator[ServiceThread]:
+    """A service that is ready, and that must not fail."""
+    with service_thread(config, models) as service:
         eventually(lambda: service.told(Kind.READY) or service.failure, timeout_s=60)
         assert service.failure is None
         yield service
-    finally:
-        service.supervisor.stop()
-        service.thread.join(60)
-        assert not service.thread.is_alive()
     if service.failure is not None:
         raise service.failure
 
@@ -249,7 +213,7 @@ def test_one_state_dir_holds_one_daemon(photos: Path, config: Config, eventually
 def test_a_thread_that_dies_ends_the_service_with_a_record(
     photos: Path, config: Config, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = Running(config)
+    service = ServiceThread(config)
     service.thread.start()
     eventually(lambda: service.told(Kind.READY), timeout_s=60)
     monkeypatch.setattr(Ledger, "record_judged", _broken)
