@@ -14,7 +14,20 @@ import pytest
 
 import deepdupe_daemon
 
-ROOMS = ("config", "ledger", "intake", "vision", "index", "judge", "act", "calibration", "page", "service", "cli")
+ROOMS = (
+    "config",
+    "ledger",
+    "intake",
+    "vision",
+    "index",
+    "judge",
+    "act",
+    "calibration",
+    "bench",
+    "page",
+    "service",
+    "cli",
+)
 #: what `--help` must not wait for: each takes between 0.1 s and several seconds to import
 HEAVY = {
     "PIL",

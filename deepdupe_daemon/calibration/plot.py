@@ -15,7 +15,7 @@ from deepdupe_daemon.errors import ConfigError, DeepDupeError
 from deepdupe_daemon.model import display_path
 from deepdupe_daemon.vision.copies import EDITED, RE_ENCODED
 
-__all__ = ["check_plot", "write_plot"]
+__all__ = ["check_plot", "save_figure", "write_plot"]
 
 #: Okabe and Ito's colours, which the colour-blind tell apart
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -53,13 +53,18 @@ def write_plot(path: Path, outcomes: Sequence[Outcome]) -> None:
             _draw_histogram(figure.add_subplot(grid[row, 1]), outcome)
         photos = outcomes[0].calibration.photos
         figure.suptitle(f"Calibration on {photos:,} photos and synthetic copies of them")
-        partial = path.with_name(f"{path.name}.part")
-        try:
-            figure.savefig(partial, format=path.suffix[1:].lower(), metadata={"Date": None} if _is_svg(path) else None)
-            os.replace(partial, path)
-        except OSError as error:
-            where = display_path(os.fsencode(path))
-            raise DeepDupeError(f"cannot be written: {error.strerror}", where=where) from error
+        save_figure(path, figure)
+
+
+def save_figure(path: Path, figure: Any) -> None:
+    """A matplotlib figure under its name, whole or not at all. Raises DeepDupeError where it cannot be written."""
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        figure.savefig(partial, format=path.suffix[1:].lower(), metadata={"Date": None} if _is_svg(path) else None)
+        os.replace(partial, path)
+    except OSError as error:
+        where = display_path(os.fsencode(path))
+        raise DeepDupeError(f"cannot be written: {error.strerror}", where=where) from error
 
 
 def _draw_curves(axes: Any, outcomes: Sequence[Outcome]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from deepdupe_daemon.cli.bench import bench
 from deepdupe_daemon.cli.calibrate import calibrate
 from deepdupe_daemon.cli.check import check
 from deepdupe_daemon.cli.config_commands import config_check, config_sample, config_schema, config_show
@@ -43,6 +44,7 @@ def build_app() -> typer.Typer:
     for command in (watch, scan, check, duplicates, why, status, rescan, reload, reindex, setup, run):
         app.command()(command)
     app.command()(calibrate)
+    app.command()(bench)
     app.command()(report)
     app.command()(review)
     app.command(hidden=True)(man)

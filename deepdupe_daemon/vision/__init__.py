@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from deepdupe_daemon.vision.plans.planning import default_threshold, plan_model, plan_models, thresholds_of
     from deepdupe_daemon.vision.pool import DecoderPool, PoolStatus
     from deepdupe_daemon.vision.presets import PRESETS, Preset, preset
+    from deepdupe_daemon.vision.request import StepTimes
     from deepdupe_daemon.vision.scorer import TorchScorer, choose_scorer
     from deepdupe_daemon.vision.thresholds import Threshold
     from deepdupe_daemon.vision.waiting import Job
@@ -63,6 +64,7 @@ _HOMES = {
     "with_fetched_file": "catalogue",
     "ModelPlan": "plans.plan",
     "Preset": "presets",
+    "StepTimes": "request",
     "PRESETS": "presets",
     "preset": "presets",
     "Threshold": "thresholds",
@@ -103,6 +105,7 @@ __all__ = [
     "PdqEmbedder",
     "PoolStatus",
     "Preset",
+    "StepTimes",
     "Threshold",
     "TorchScorer",
     "VerifiedModel",

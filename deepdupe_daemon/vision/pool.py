@@ -13,7 +13,16 @@ from deepdupe_daemon.config import DecoderConfig
 from deepdupe_daemon.model import Comparison, FileKey, InputSpec, Sighting, U8Array
 from deepdupe_daemon.vision.attendant import Attendant
 from deepdupe_daemon.vision.backlog import Backlog, Urgency
-from deepdupe_daemon.vision.request import Claim, CompareRequest, CopyRequest, PixelRequest, RenderRequest, SeeRequest
+from deepdupe_daemon.vision.request import (
+    Claim,
+    CompareRequest,
+    CopyRequest,
+    PixelRequest,
+    RenderRequest,
+    SeeRequest,
+    StepTimes,
+    TimeRequest,
+)
 from deepdupe_daemon.vision.worker_process import WorkerProcess
 
 __all__ = ["DecoderPool", "PoolStatus"]
@@ -117,6 +126,11 @@ class DecoderPool:
             clock=self._clock,
         )
         return self._backlog.put(Urgency.LIVE if live else Urgency.BACKFILL, request)
+
+    def time(self, key: FileKey) -> Future[tuple[Sighting, StepTimes]]:
+        """`see`, always decoded, with the seconds that each step took in the worker: for benchmarks."""
+        request = TimeRequest(key, specs=self._specs, timeout_s=self._settings.timeout_s, clock=self._clock)
+        return self._backlog.put(Urgency.BACKFILL, request)
 
     def pixel_digest(self, path: bytes, digest: bytes) -> Future[bytes]:
         """SHA-256 of the picture's full-size upright pixels, see `decode.digest`.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from deepdupe_daemon.clock import Clock
@@ -25,7 +26,16 @@ from deepdupe_daemon.vision.wire import (
 )
 from deepdupe_daemon.vision.worker_process import Budget, WorkerDied, WorkerProcess
 
-__all__ = ["Claim", "CompareRequest", "CopyRequest", "PixelRequest", "RenderRequest", "SeeRequest"]
+__all__ = [
+    "Claim",
+    "CompareRequest",
+    "CopyRequest",
+    "PixelRequest",
+    "RenderRequest",
+    "SeeRequest",
+    "StepTimes",
+    "TimeRequest",
+]
 
 #: whether bytes of this digest, found in this file, are to be decoded
 Claim = Callable[[int, FileKey, bytes], bool]
@@ -79,6 +89,36 @@ class SeeRequest:
             if not wanted:
                 worker.ask({"decode": False}, [], budget)
         return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """Seconds that a worker took over the steps of one sighting."""
+
+    read_s: float
+    hash_s: float
+    decode_s: float
+    prepare_s: float  # PDQ with its variants, every input, and their way into shared memory
+
+
+class TimeRequest:
+    """Sighting of a file, and what each step of it took."""
+
+    def __init__(self, key: FileKey, *, specs: Sequence[InputSpec], timeout_s: float, clock: Clock) -> None:
+        self.paths = (key.path,)
+        self._key = key
+        self._specs = specs
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    def __call__(self, worker: WorkerProcess) -> tuple[Sighting, StepTimes]:
+        with OpenedFile(self._key.path, self._key.identity) as file:
+            budget = Budget(self._timeout_s, self._clock)
+            answer = _checked(worker.ask({"do": "time"}, [file.fd], budget), self.paths)
+            file.confirm()
+            digest = _believe(lambda: digest_from_wire(answer.get("digest")))
+            sighting = _believe(lambda: _sighting(answer, self._key, digest, self._specs, worker))
+            return sighting, _believe(lambda: _steps(answer.get("steps_ns")))
 
 
 class PixelRequest:
@@ -223,6 +263,13 @@ def _sighting(
         pdq_variants=hashes,
         inputs=dict(zip(specs, worker.inputs(), strict=True)),
     )
+
+
+def _steps(value: object) -> StepTimes:
+    if not isinstance(value, dict):
+        raise Garbled("no times")
+    seconds = [whole_from_wire(value.get(name), 0, 1 << 62) / 1e9 for name in ("read", "hash", "decode", "prepare")]
+    return StepTimes(*seconds)
 
 
 def _checked(answer: Mapping[str, Any], paths: Sequence[bytes]) -> Mapping[str, Any]:

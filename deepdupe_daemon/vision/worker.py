@@ -7,6 +7,7 @@ a time:
 - `see` + a file: reads and hashes it and sends the digest; on `{"decode": true}` decodes it, puts the inputs into the
 slab
   and sends facts and hashes.
+- `time` + a file: sees it as `see` would, without the question, and says how long each step took.
 - `pixels` + a file and the digest it must have: the digest of its pixels.
 - `copy` + a file, its digest, and the name and seed of a copy: makes that copy in memory and sees it as `see` would.
 - `compare` + two files, their digests, a size and a function's dotted name: what the function says of the two pictures.
@@ -32,12 +33,13 @@ from typing import Any
 
 from PIL import Image
 
+from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.vision.decode.colour import Profiles
 from deepdupe_daemon.vision.decode.digest import pixel_digest
 from deepdupe_daemon.vision.decode.opening import load_decoders
 from deepdupe_daemon.vision.decode.picture import Picture, PictureShelf, decode_picture
 from deepdupe_daemon.vision.decode.refusal import Kind, Refusal
-from deepdupe_daemon.vision.decode.sight import Decoder
+from deepdupe_daemon.vision.decode.sight import Decoder, Seen
 from deepdupe_daemon.vision.decode.source import Source, read_source
 from deepdupe_daemon.vision.limits import Limits, allow_cpu_time
 from deepdupe_daemon.vision.sandbox import die_with_parent, import_folders, lock_down
@@ -64,6 +66,7 @@ class Worker:
         self._shelf = PictureShelf(_SHELF_BYTES)
         self._answers: dict[str, Callable[[Mapping[str, Any], list[int]], Mapping[str, Any]]] = {
             "see": self._see,
+            "time": self._time,
             "pixels": self._pixels,
             "compare": self._compare,
             "copy": self._copy,
@@ -105,8 +108,31 @@ class Worker:
             return {"left": True}
         return self._decode(source)
 
+    def _time(self, _request: Mapping[str, Any], files: list[int]) -> Mapping[str, Any]:
+        clock = SystemClock()
+        began_s = clock.monotonic_s()
+        source = read_source(files[0], self._max_bytes)
+        read_s = clock.monotonic_s()
+        if source.data is not None:
+            hashlib.sha256(source.data).digest()  # once more, alone: `read_source` reads and hashes in one
+        hashed_s = clock.monotonic_s()
+        raster = self._decoder.decode(source)
+        decoded_s = clock.monotonic_s()
+        answer = self._written(self._decoder.prepare(raster))
+        prepared_s = clock.monotonic_s()
+        steps = {
+            "read": max(0.0, (read_s - began_s) - (hashed_s - read_s)),
+            "hash": hashed_s - read_s,
+            "decode": decoded_s - hashed_s,
+            "prepare": prepared_s - decoded_s,
+        }
+        return {**answer, "digest": source.digest.hex(), "steps_ns": {k: round(s * 1e9) for k, s in steps.items()}}
+
     def _decode(self, source: Source) -> Mapping[str, Any]:
-        seen = self._decoder.see(source)
+        return self._written(self._decoder.see(source))
+
+    def _written(self, seen: Seen) -> Mapping[str, Any]:
+        """Inputs into the slab, and the answer that goes with them."""
         self._slab.write(seen.inputs)
         return {
             "facts": facts_to_wire(seen.facts),

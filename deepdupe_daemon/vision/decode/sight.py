@@ -47,7 +47,14 @@ class Decoder:
 
     def see(self, source: Source) -> Seen:
         """Raises Refusal."""
-        raster = decode_raster(source, self._profiles, least_px=self._least_px, max_pixels=self._max_pixels)
+        return self.prepare(self.decode(source))
+
+    def decode(self, source: Source) -> Raster:
+        """The picture at the smallest scale that serves every spec. Raises Refusal."""
+        return decode_raster(source, self._profiles, least_px=self._least_px, max_pixels=self._max_pixels)
+
+    def prepare(self, raster: Raster) -> Seen:
+        """Hashes and inputs of what `decode` gave."""
         plans = [self._pdq_plan(raster), *(self._picture_plan(raster, spec) for spec in self._pictures)]
         buffer, *pictures = resample(raster.pixels, plans)
         pdq, variants = hash_buffer(turn_upright(_luma(buffer, raster), raster.orientation))
