@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import random
 import shutil
@@ -39,7 +40,8 @@ class Figures:
 
     seconds: float
     arrivals: int
-    rss_bytes: int
+    rss_bytes: int  # of the daemon itself
+    rss_of_children_bytes: int  # of its workers and of the process that holds Chroma
     descriptors: int
     threads: int
     wal_bytes: int
@@ -51,8 +53,11 @@ class Figures:
 class LongRun:
     """A service in a subprocess, and a storm over the folder that it watches. Owned by one thread."""
 
-    def __init__(self, folder: Path, *, living: int, seed: int) -> None:
-        """`living`: how many files there are at a time, once the folder is full."""
+    def __init__(self, folder: Path, *, living: int, seed: int, note: Path | None = None) -> None:
+        """`living`: how many files there are at a time, once the folder is full. `note`: where each look is written
+        down as soon as it was had, one JSON object a line, so that a run that is cut off leaves what it saw.
+        """
+        self._note = note
         self._photos, self._state = folder / "photos", folder / "state"
         self._photos.mkdir(parents=True)
         self._living = living
@@ -64,8 +69,10 @@ class LongRun:
         self.figures: list[Figures] = []
         self.arrivals = 0
 
-    def run(self, arrivals: int, *, every: int) -> None:
-        """Until so many files have arrived and all of them are judged; a look at the service after each `every`."""
+    def run(self, arrivals: int, *, every: int, limit_s: float = math.inf) -> None:
+        """Until so many files have arrived, or `limit_s` seconds have passed, and all of them are judged; a look at the
+        service after each `every`.
+        """
         command = [sys.executable, "-m", "deepdupe_daemon", "watch", str(self._photos), "--state-dir", str(self._state)]
         with (self._state.parent / "log").open("wb") as log:
             service = subprocess.Popen([*command, "--json"], stdout=log, stderr=log)
@@ -73,16 +80,16 @@ class LongRun:
             began_s = self._clock.monotonic_s()
             while not (self._state / "ledger.sqlite").exists():
                 self._clock.wait(self._never, 0.05)
-            while self.arrivals < arrivals:
+            while self.arrivals < arrivals and self._clock.monotonic_s() - began_s < limit_s:
                 self._step()
                 looked = self.figures[-1].arrivals if self.figures else 0
                 if self.arrivals % every == 0 and self.arrivals != looked:
                     while self._left() > every:  # the storm waits for the service, as a disk would make it
                         self._clock.wait(self._never, 0.1)
-                    self.figures.append(self._look(service.pid, self._clock.monotonic_s() - began_s))
+                    self._look(service.pid, self._clock.monotonic_s() - began_s)
             while self._left():
                 self._clock.wait(self._never, 0.2)
-            self.figures.append(self._look(service.pid, self._clock.monotonic_s() - began_s))
+            self._look(service.pid, self._clock.monotonic_s() - began_s)
         finally:
             service.terminate()
             status = service.wait(120)
@@ -124,12 +131,12 @@ class LongRun:
         counts = self.known
         return counts[FileState.PENDING] + counts[FileState.SEEN]
 
-    def _look(self, pid: int, seconds: float) -> Figures:
-        statm = Path(f"/proc/{pid}/statm").read_text().split()
-        return Figures(
+    def _look(self, pid: int, seconds: float) -> None:
+        figures = Figures(
             seconds=seconds,
             arrivals=self.arrivals,
-            rss_bytes=int(statm[1]) * _PAGE_BYTES,
+            rss_bytes=_rss_bytes(pid),
+            rss_of_children_bytes=sum(map(_rss_bytes, _descendants(pid))),
             descriptors=len(os.listdir(f"/proc/{pid}/fd")),
             threads=len(os.listdir(f"/proc/{pid}/task")),
             wal_bytes=_size(self._state / "ledger.sqlite-wal"),
@@ -137,6 +144,31 @@ class LongRun:
             disk_bytes=sum(_size(path) for path in self._state.rglob("*") if path.is_file()),
             left_files=self._left(),
         )
+        self.figures.append(figures)
+        if self._note is not None:
+            with self._note.open("a") as file:
+                file.write(json.dumps(asdict(figures)) + "\n")
+
+
+def _rss_bytes(pid: int) -> int:
+    """0 for a process that has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _descendants(pid: int) -> list[int]:
+    """Processes below `pid`, whichever of its threads began them."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(each) for each in task.read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for child in children:
+            found += [child, *_descendants(child)]
+    return found
 
 
 def _size(path: Path) -> int:
@@ -160,7 +192,7 @@ def _queue_rows(path: Path) -> int:
 
 def slopes(figures: list[Figures]) -> dict[str, float]:
     """Growth per 1,000 arrivals in the second half, by least squares."""
-    half = figures[len(figures) // 2 :]
+    half = [each for each in figures if each.arrivals >= figures[-1].arrivals / 2]
     arrived = np.array([each.arrivals for each in half], dtype=np.float64) / 1000
     names = [field.name for field in fields(Figures) if field.name not in ("seconds", "arrivals")]
     return {name: float(np.polyfit(arrived, [getattr(each, name) for each in half], 1)[0]) for name in names}
@@ -194,11 +226,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder on a real disk")
     parser.add_argument("--plot", type=Path, required=True, help="the PNG to write, outside the repository")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit-s", type=float, default=math.inf, help="begin nothing new after so many seconds")
     given = parser.parse_args()
-    run = LongRun(given.folder, living=given.living, seed=given.seed)
-    run.run(given.arrivals, every=max(50, given.arrivals // 200))
+    run = LongRun(given.folder, living=given.living, seed=given.seed, note=given.plot.with_suffix(".jsonl"))
+    run.run(given.arrivals, every=max(50, given.arrivals // 200), limit_s=given.limit_s)
     plot(run.figures, given.plot)
-    given.plot.with_suffix(".jsonl").write_text("".join(json.dumps(asdict(each)) + "\n" for each in run.figures))
     print(f"{run.arrivals:,} arrivals in {run.figures[-1].seconds:,.0f} s, {run.living:,} files living at the end")
     for name, slope in slopes(run.figures).items():
         print(f"{name:<20} {getattr(run.figures[-1], name):>16,} {slope:>+14,.1f} per 1,000 arrivals")

@@ -12,16 +12,16 @@ from tests.soak.long_run import Figures, LongRun, plot, slopes
 
 
 def test_a_slope_is_that_of_the_second_half() -> None:
-    figures = [Figures(i, 1000 * i, 50 * min(i, 4), 9, 3, 0, i, 0, 0) for i in range(10)]
+    figures = [Figures(i, 1000 * i, 50 * min(i, 4), 0, 9, 3, 0, i, 0, 0) for i in range(10)]
     found = slopes(figures)
     assert found["rss_bytes"] == pytest.approx(0.0, abs=1e-6)
     assert found["chroma_queue_rows"] == pytest.approx(1.0)
 
 
 def test_the_plot_shows_every_figure(tmp_path: Path) -> None:
-    plot([Figures(i, i, i, i, i, i, i, i, i) for i in range(1, 5)], tmp_path / "p.png")
+    plot([Figures(*[i] * 10) for i in range(1, 5)], tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as sheet:
-        assert sheet.size == (900, 180 * 7)
+        assert sheet.size == (900, 180 * 8)
         assert len(sheet.getcolors(1 << 20) or ()) > 2
 
 
