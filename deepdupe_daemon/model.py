@@ -35,6 +35,7 @@ __all__ = [
     "Verdict",
     "VerdictClass",
     "display_path",
+    "display_text",
 ]
 
 #: the same text for the same value
@@ -52,8 +53,19 @@ KeeperRule = Literal["protected", "chosen", "path", "pixels", "lossless", "compr
 
 def display_path(path: bytes) -> str:
     """`path` for people: UTF-8 where it is, every control character and undecodable byte as a backslash escape."""
-    text = path.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return display_text(path.decode("utf-8", "surrogateescape"))
+
+
+def display_text(text: str) -> str:
+    """`text` as one printable line that any encoding takes: the rest as backslash escapes, `\\xNN` for a byte that came
+    by `surrogateescape`.
+    """
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    byte = ord(character) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Kind(Enum):
     QUARANTINE_FAILED = ("quarantine-failed", "02ddde20739546348e97611b75039a84", Priority.WARNING)
     RESTORED = ("restored", "8f2277af0d334f70b284902c17ca57f4", Priority.NOTICE)
     PURGED = ("purged", "673d93024d8a4e99a92a8de269d8bdda", Priority.NOTICE)
-    BREAKER_OPEN = ("breaker-open", "3c31f77d023442528ad73042bf10c3d0", Priority.WARNING)
+    BREAKER_OPEN = ("breaker-open", "3c31f77d023442528ad73042bf10c3d0", Priority.CRITICAL)
     HOOK_FAILED = ("hook-failed", "118d9a2b42764a9097a33228af4db327", Priority.WARNING)
     FILE_FAILED = ("file-failed", "a61d5ded2a384021b6188170e986c3c8", Priority.WARNING)
     EVENTS_LOST = ("events-lost", "840215acbaea4d04a47add6d514cccc8", Priority.WARNING)

@@ -8,7 +8,7 @@ from deepdupe_daemon.act.breaker import BreakerState
 from deepdupe_daemon.act.kinds import Kind, Priority
 from deepdupe_daemon.act.record import FieldValue, Record
 from deepdupe_daemon.errors import ActionRefused, DeepDupeError
-from deepdupe_daemon.model import display_path
+from deepdupe_daemon.model import display_path, display_text
 
 if TYPE_CHECKING:
     from deepdupe_daemon.ledger import ActionRow, VerdictRow
@@ -39,7 +39,7 @@ def quarantine_failed_record(row: VerdictRow, error: DeepDupeError, *, again: bo
     path, keeper = row.duplicate_now or row.verdict.duplicate.path, row.keeper_now or row.verdict.keeper.path
     failure = error.kind if isinstance(error, ActionRefused) else "unfinished"
     later = "; will be tried again" if again else ""
-    reason = display_path(str(error).encode("utf-8", "surrogateescape"))
+    reason = display_text(str(error))
     fields: dict[str, FieldValue] = {
         "PATH": path,
         "KEEPER": keeper,
@@ -113,4 +113,4 @@ def _fields(row: ActionRow, action: str) -> dict[str, FieldValue]:
 
 
 def _printable(text: str) -> str:
-    return display_path(" ".join(text.split()).encode("utf-8", "surrogateescape"))
+    return display_text(" ".join(text.split()))

@@ -7,18 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deepdupe_daemon.act.kinds import Kind, Priority
+from deepdupe_daemon.model import display_path, display_text
 
 __all__ = ["FieldValue", "Record"]
 
 FieldValue = bytes | str | int | float
+
+_OF_SEVERAL_LINES = frozenset({"TRACEBACK"})
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record of the journal, or one line on stderr.
 
-    `fields` maps upper-case names without their `DEEPDUPE_` prefix to values; paths are raw bytes there. `message` is
-    printable text of one line; whoever builds a record passes every path through `model.display_path`.
+    `fields` maps upper-case names without their `DEEPDUPE_` prefix to values; paths are raw bytes there, and bytes are
+    for paths alone. `message` is printable text of one line; whoever builds a record passes every path through
+    `model.display_path`.
     """
 
     kind: Kind
@@ -42,7 +46,12 @@ class Record:
         return self.kind.message_id
 
     def journal_fields(self) -> dict[str, bytes]:
-        """Every field as the journal takes it: upper-case name to bytes."""
+        """Every field as the journal takes it: upper-case name to bytes.
+
+        A path is there twice: as its bytes under its name, and printable under `<NAME>_TEXT`. The catalog names the
+        latter: `journalctl -x` puts a field onto the terminal as it is, so that a file name could else paint there, or
+        add lines to the explanation. Text is printable too; a traceback keeps its lines.
+        """
         fields = {
             "MESSAGE": self.message.encode(),
             "MESSAGE_ID": self.message_id.encode(),
@@ -50,7 +59,12 @@ class Record:
             "SYSLOG_IDENTIFIER": b"deepdupe-daemon",
         }
         for name, value in self.fields.items():
-            fields[f"DEEPDUPE_{name}"] = value if isinstance(value, bytes) else str(value).encode()
+            if isinstance(value, bytes):
+                fields[f"DEEPDUPE_{name}"] = value
+                fields[f"DEEPDUPE_{name}_TEXT"] = display_path(value).encode()
+            else:
+                lines = str(value).splitlines() if name in _OF_SEVERAL_LINES else [str(value)]
+                fields[f"DEEPDUPE_{name}"] = "\n".join(map(display_text, lines)).encode()
         return fields
 
     def to_json(self) -> dict[str, str | int | float]:
@@ -63,7 +77,7 @@ class Record:
         for name, value in self.fields.items():
             key = name.lower()
             if not isinstance(value, bytes):
-                out[key] = value
+                out[key] = value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
                 continue
             try:
                 out[key] = value.decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepdupe_daemon.act.kinds import Kind, Priority
 from deepdupe_daemon.act.record import FieldValue, Record
-from deepdupe_daemon.model import display_path
+from deepdupe_daemon.model import display_path, display_text
 
 __all__ = ["failure_record", "notice_record"]
 
@@ -30,4 +30,4 @@ def failure_record(path: bytes, *, failure: str, reason: str, retry: bool) -> Re
 
 
 def _one_line(text: str) -> str:
-    return display_path(" ".join(text.split()).encode("utf-8", "surrogateescape"))
+    return display_text(" ".join(text.split()))

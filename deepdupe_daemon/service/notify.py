@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Mapping
 from typing import Self
@@ -55,5 +56,10 @@ class Notifier:
         if self._address is None:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(), address)
+        text = "\n".join(line.replace("\n", " ") for line in lines).encode("utf-8", "backslashreplace")
+        # nobody there: a shell that was once below a service hands on a stale NOTIFY_SOCKET, and that ends no daemon
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
+            contextlib.suppress(OSError),
+        ):
+            sock.sendto(text, address)

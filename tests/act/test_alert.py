@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,7 +84,34 @@ def test_no_file_name_breaks_the_message_or_changes_a_field(path: bytes) -> None
     ):
         assert record.message.isprintable()
         assert record.journal_fields()["DEEPDUPE_PATH"] == path
+        assert record.journal_fields()["DEEPDUPE_PATH_TEXT"].decode().isprintable()
         record.to_json()
+
+
+@given(st.text(st.characters()), st.text(st.characters(categories=["Cs", "Cc", "Cf"])))
+def test_no_text_breaks_a_record(sentence: str, odd: str) -> None:
+    """Not even one with half a surrogate pair, which no encoding takes: a library's error may hold anything."""
+    record = failure_record(b"/x", failure="corrupt", reason=sentence + odd, retry=False)
+    assert record.journal_fields()["DEEPDUPE_REASON"].decode().isprintable()
+    json.dumps(record.to_json(), ensure_ascii=False).encode()
+
+
+def test_a_traceback_keeps_its_lines_and_nothing_else_that_is_not_printable() -> None:
+    fields = notice_record("fatal", "x", traceback="one\n  two\x1b[31m\n", thread="a\nb").journal_fields()
+    assert fields["DEEPDUPE_TRACEBACK"] == b"one\n  two\\x1b[31m"
+    assert fields["DEEPDUPE_THREAD"] == b"a\\nb"
+
+
+def test_the_priorities_mean_something() -> None:
+    """Critical is what a person must see to at once; a warning, what is not as it should be; a notice, what happened."""
+    of = {kind.slug: kind.priority for kind in Kind}
+    assert {slug for slug, level in of.items() if level is Priority.CRITICAL} == {"breaker-open", "stage-hung", "fatal"}
+    assert {"duplicate-found", "quarantined", "restored", "purged"} <= {
+        slug for slug, level in of.items() if level is Priority.NOTICE
+    }
+    assert {"file-failed", "events-lost", "root-offline", "reload-refused", "quarantine-failed", "store-set-aside"} <= {
+        slug for slug, level in of.items() if level is Priority.WARNING
+    }
 
 
 def test_json_gives_undecodable_paths_back_exactly() -> None:

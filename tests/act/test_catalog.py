@@ -23,8 +23,8 @@ def test_every_entry_has_a_subject_and_says_something(project_root: Path) -> Non
         assert re.match(r"\nSubject: .+\nDefined-By: deepdupe-daemon\n\n\S", entry), message_id
 
 
-def test_every_field_that_is_named_is_one_of_ours(project_root: Path) -> None:
+def test_every_field_that_is_named_is_one_of_ours_and_printable(project_root: Path) -> None:
     named = {field for entry in entries(project_root).values() for field in re.findall(r"@(\w+)@", entry)}
-    known = {"VERDICT", "PATH", "KEEPER", "KEEPER_RULE", "ACTION", "FAILURE", "REASON", "THREAD", "STAGE"}
-    known |= {"ACTION_ID", "QUARANTINE", "ABOUT", "COMMAND", "EVENT"}
+    known = {"VERDICT", "KEEPER_RULE", "ACTION", "FAILURE", "REASON", "THREAD", "STAGE"}
+    known |= {"ACTION_ID", "ABOUT", "COMMAND", "EVENT", "PATH_TEXT", "KEEPER_TEXT", "QUARANTINE_TEXT"}
     assert named <= {f"DEEPDUPE_{field}" for field in known}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import statistics
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -17,22 +22,25 @@ from PIL import Image
 from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import FileState
-from tests.benchmarks.processes import now_s
+from tests.benchmarks.processes import cpu_s, now_s
 from tests.conftest import Eventually
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
 
 PROGRAM = [sys.executable, "-m", "deepdupe_daemon"]
-PICTURES, CLIENTS, ROUNDS = 1500, 1000, 3
+CLIENTS, PICTURES, STRETCH = 1000, int(os.environ.get("DEEPDUPE_FLOOD_PICTURES", "6000")), 120
 
-#: a process of its own, so that its threads do not share our interpreter; each client asks again as soon as it may
+#: a process of its own, so that its threads do not share our interpreter; each client asks again as soon as it may, and
+#: all of them pause and go on as the lines on standard input say
 FLOOD = """
 import socket, sys, threading
 threading.stack_size(128 * 1024)
 answered = 0
+go = threading.Event()
 def client():
     global answered
     while True:
+        go.wait()
         try:
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.connect(sys.argv[1])
@@ -44,20 +52,51 @@ def client():
             return
 threads = [threading.Thread(target=client, daemon=True) for _ in range(int(sys.argv[2]))]
 for thread in threads: thread.start()
-sys.stdin.read()
+for line in sys.stdin:
+    (go.set if line == "go\\n" else go.clear)()
 print(answered)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What had been done and spent until then. Seconds of processor time; `all_cpu_s` holds the others."""
+
+    seconds: float
+    indexed: int
+    all_cpu_s: float
+    control_cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The cost of one file within a stretch, in milliseconds."""
+
+    wall_ms: float
+    cpu_ms: float
+    control_cpu_ms: float
+
+    @classmethod
+    def between(cls, before: Moment, after: Moment) -> Stretch:
+        scale = 1000 / (after.indexed - before.indexed)
+        return cls(
+            scale * (after.seconds - before.seconds),
+            scale * (after.all_cpu_s - before.all_cpu_s),
+            scale * (after.control_cpu_s - before.control_cpu_s),
+        )
 
 
 def say(text: str) -> None:
     print(text, file=sys.__stderr__, flush=True)
 
 
-def indexed(state: Path) -> int:
-    if not (state / "ledger.sqlite").exists():
-        return 0
-    with Ledger.open(state, SystemClock(), readonly=True) as ledger:
-        return ledger.counts().get(FileState.INDEXED, 0)
+def control_cpu_s(pid: int) -> float:
+    """Seconds that the threads of the control socket have run, in nanoseconds' resolution."""
+    spent_ns = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().startswith("control"):
+            spent_ns += int((task / "schedstat").read_text().split()[0])
+    return spent_ns / 1e9
 
 
 def ask(path: Path) -> float:
@@ -74,8 +113,9 @@ def ask(path: Path) -> float:
     return 1000 * (now_s() - began_s)
 
 
-def one_run(folder: Path, state: Path, clients: int, eventually: Eventually) -> tuple[float, list[float], int]:
-    """Seconds from ready to all indexed, milliseconds of each status asked meanwhile, answers that the clients had."""
+@contextmanager
+def daemon(folder: Path, state: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon over `folder` that is ready; all of its output is read."""
     command = [*PROGRAM, "watch", str(folder), "--state-dir", str(state), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as service:
         assert service.stdout is not None
@@ -84,47 +124,108 @@ def one_run(folder: Path, state: Path, clients: int, eventually: Eventually) -> 
                 break
         drain = threading.Thread(target=service.stdout.read, daemon=True)
         drain.start()
-        flood = subprocess.Popen(
-            [sys.executable, "-c", FLOOD, str(state / "control.sock"), str(clients)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        began_s, first, waits = now_s(), indexed(state), []
-        never = threading.Event()
-        while indexed(state) < PICTURES:
-            if not clients:
-                waits.append(ask(state / "control.sock"))
-            never.wait(0.2)
-        took_s = (now_s() - began_s) * PICTURES / max(1, PICTURES - first)
-        answered = int(flood.communicate(b"")[0])
-        service.terminate()
-        assert service.wait(60) == 0
-        drain.join()
-    return took_s, waits, answered
+        try:
+            yield service
+        finally:
+            service.terminate()
+            assert service.wait(60) == 0
+            drain.join()
+
+
+class Watch:
+    """Reads a daemon's ledger and its processor time. Owned by one thread."""
+
+    def __init__(self, pid: int, ledger: Ledger) -> None:
+        self._pid = pid
+        self._ledger = ledger
+        self._never = threading.Event()
+
+    def until(self, indexed: int) -> Moment:
+        while (done := self._ledger.counts()[FileState.INDEXED]) < min(indexed, PICTURES):
+            self._never.wait(0.02)
+        return Moment(now_s(), done, cpu_s(self._pid), control_cpu_s(self._pid))
+
+
+def tell(flood: subprocess.Popen[bytes], word: str) -> None:
+    pipe: IO[bytes] | None = flood.stdin
+    assert pipe is not None
+    pipe.write(word.encode() + b"\n")
+    pipe.flush()
+
+
+def stretches(service: subprocess.Popen[bytes], flood: subprocess.Popen[bytes], state: Path) -> list[list[Stretch]]:
+    """Calm and flooded stretches in turns (calm, flooded, flooded, calm, ...), so that what else the machine does, and
+    what grows with the number of known pictures, falls on both alike. A third of each is left out, for the change.
+    """
+    found: list[list[Stretch]] = [[], []]
+    with Ledger.open(state, SystemClock(), readonly=True) as ledger:
+        watch = Watch(service.pid, ledger)
+        at = watch.until(STRETCH).indexed
+        turn = 0
+        while at + STRETCH * 4 // 3 <= PICTURES:
+            flooded = turn % 4 in (1, 2)
+            tell(flood, "go" if flooded else "hold")
+            before = watch.until(at + STRETCH // 3)
+            after = watch.until(before.indexed + STRETCH)
+            found[flooded].append(Stretch.between(before, after))
+            at, turn = after.indexed, turn + 1
+    return found
 
 
 def test_a_thousand_clients_beside_a_pipeline_under_full_load(tmp_path: Path, eventually: Eventually) -> None:
-    folder = tmp_path / "photos"
+    folder, state = tmp_path / "photos", tmp_path / "state"
     for number in range(PICTURES):
         target = folder / f"{number // 500:02}" / f"{number}.jpg"
         target.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(0, 256, (24, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((640, 480)).save(target, quality=85)
-    alone, flooded, waits, answers = [], [], [], 0
-    for turn in range(ROUNDS):  # in turns, so that whatever else the machine does falls on both
-        took_s, asked_ms, _ = one_run(folder, tmp_path / f"alone-{turn}", 0, eventually)
-        alone.append(took_s)
-        waits += asked_ms
-        took_s, _, answered = one_run(folder, tmp_path / f"flooded-{turn}", CLIENTS, eventually)
-        flooded.append(took_s)
-        answers += answered
-    waits.sort()
-    slower = 100 * (statistics.median(flooded) / statistics.median(alone) - 1)
+    with daemon(folder, state) as service:
+        flood = subprocess.Popen(
+            [sys.executable, "-c", FLOOD, str(state / "control.sock"), str(CLIENTS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        calm, flooded = stretches(service, flood, state)
+        answered = int(flood.communicate(b"")[0])
+    pairs = list(zip(calm, flooded, strict=False))
+    wall = [100 * (b.wall_ms / a.wall_ms - 1) for a, b in pairs]
+    cpu = [100 * (b.cpu_ms / a.cpu_ms - 1) for a, b in pairs]
+    others = [
+        100 * ((b.cpu_ms - b.control_cpu_ms) / (a.cpu_ms - a.control_cpu_ms) - 1) for a, b in pairs
+    ]  # what the pipeline itself spends: caches and locks that the flood disturbs would show here
+    share = 100 * sum(each.control_cpu_ms for each in flooded) / sum(each.cpu_ms for each in flooded)
     say(
-        f"\n{PICTURES} pictures: alone {[f'{s:.1f}' for s in alone]} s, beside {CLIENTS} clients"
-        f" {[f'{s:.1f}' for s in flooded]} s: {slower:+.1f} % (medians);"
-        f" the clients had {answers} answers, {answers / sum(flooded):.0f}/s"
+        f"\n{CLIENTS} clients beside {PICTURES} pictures, {len(pairs)} pairs of stretches of {STRETCH};"
+        f" a file costs {statistics.median(a.wall_ms for a in calm):.1f} ms,"
+        f" {statistics.median(a.cpu_ms for a in calm):.1f} ms of processor time"
+        f"\nbeside the flood, medians of the pairs' ratios: wall {told(wall)}, processor time of all {told(cpu)},"
+        f" of the pipeline alone {told(others)}; the socket's share {share:.1f} %; {answered} answers"
+    )
+    assert len(pairs) >= 3
+    assert answered > 0
+
+
+def told(percents: list[float]) -> str:
+    """The median, and the middle half of all."""
+    low, middle, high = statistics.quantiles(percents, n=4)
+    return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f})"
+
+
+def test_how_soon_a_status_is_answered_under_full_load(tmp_path: Path) -> None:
+    folder, state, never = tmp_path / "photos", tmp_path / "state", threading.Event()
+    count, waits = 1500, []
+    for number in range(count):
+        target = folder / f"{number // 500:02}" / f"{number}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((640, 480)).save(target, quality=85)
+    with daemon(folder, state), Ledger.open(state, SystemClock(), readonly=True) as ledger:
+        while ledger.counts()[FileState.INDEXED] < count:
+            waits.append(ask(state / "control.sock"))
+            never.wait(0.2)
+    waits.sort()
+    say(
         f"\nstatus under full load: p50 {statistics.median(waits):.1f} ms, p95 {waits[int(0.95 * len(waits))]:.1f} ms,"
         f" worst {waits[-1]:.1f} ms of {len(waits)}"
     )
-    assert answers > 0
+    assert waits

@@ -45,6 +45,22 @@ def test_without_a_manager_nothing_happens() -> None:
     Notifier(None).ready("x")
 
 
+@pytest.mark.parametrize("address", ["/nonexistent/notify", "@nobody-listens-here", "vsock:2:1234", "/" + "x" * 300])
+def test_a_manager_that_is_gone_ends_no_daemon(address: str) -> None:
+    """A shell or a terminal multiplexer that a service once started hands its NOTIFY_SOCKET on for ever."""
+    Notifier(address).ready("x")
+
+
+def test_a_reload_carries_its_moment(manager: socket.socket, tmp_path: Path) -> None:
+    Notifier(str(tmp_path / "notify")).reloading("reading", 12.5)
+    assert manager.recv(4096) == b"RELOADING=1\nMONOTONIC_USEC=12500000\nSTATUS=reading"
+
+
+def test_what_no_encoding_takes_is_escaped(manager: socket.socket, tmp_path: Path) -> None:
+    Notifier(str(tmp_path / "notify")).status("caf\udce9")
+    assert manager.recv(4096) == b"STATUS=caf\\udce9"
+
+
 @pytest.mark.parametrize(
     ("environ", "interval_s"),
     [
