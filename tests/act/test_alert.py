@@ -103,7 +103,7 @@ def test_a_traceback_keeps_its_lines_and_nothing_else_that_is_not_printable() ->
 
 
 def test_the_priorities_mean_something() -> None:
-    """Critical is what a person must see to at once; a warning, what is not as it should be; a notice, what happened."""
+    """Critical is what a person must see to at once, a warning what is not as it should be, a notice what happened."""
     of = {kind.slug: kind.priority for kind in Kind}
     assert {slug for slug, level in of.items() if level is Priority.CRITICAL} == {"breaker-open", "stage-hung", "fatal"}
     assert {"duplicate-found", "quarantined", "restored", "purged"} <= {

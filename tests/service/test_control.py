@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deepdupe_daemon.clock import SystemClock
+from deepdupe_daemon.clock import ManualClock, SystemClock
 from deepdupe_daemon.config import config_for_folders
 from deepdupe_daemon.errors import ControlError
 from deepdupe_daemon.service import control, protocol
@@ -109,6 +109,23 @@ def test_who_asks_too_often_waits_and_is_answered(tmp_path: Path) -> None:
         began_s = SystemClock().monotonic_s()
         assert all(ControlClient(tmp_path / "s").request("echo")["ok"] for _ in range(90))
         assert SystemClock().monotonic_s() - began_s >= (90 - control.BURST - 5) / 100.0
+    finally:
+        server.stop()
+
+
+def test_who_sends_much_has_the_next_one_wait(tmp_path: Path) -> None:
+    """A few large messages cost as much as many small ones, and count as such."""
+    clock = ManualClock()
+    server = ControlServer(tmp_path / "s", {"echo": lambda _request: {}}, clock=clock, rate_per_s=1000.0)
+    server.start()
+    try:
+        large = "x" * int(control.BYTES_AS_ONE * (control.BURST + 5))
+        assert ControlClient(tmp_path / "s").request("echo", word=large)["ok"]
+        assert ControlClient(tmp_path / "s").request("echo")["ok"], "its place was kept before the large one came"
+        with pytest.raises(ControlError, match="no answer"):  # the clock stands still
+            ControlClient(tmp_path / "s", timeout_s=0.5).request("echo")
+        clock.advance(1.0)
+        assert ControlClient(tmp_path / "s", timeout_s=60).request("echo")["ok"]
     finally:
         server.stop()
 
