@@ -38,6 +38,9 @@ class Ledger(Arrivals, Queue, Results, Switching, Pairs, Judgements, ActionState
     when the file cannot be used, its subclass LedgerFull when the disk is full.
     """
 
+    #: where the copy lies that was made when `open` brought this ledger up to date; None where it was so already
+    copy_before_upgrade: str | None = None
+
     @classmethod
     def open(cls, state_dir: Path, clock: Clock, *, readonly: bool = False, lstat: Lstat = os.lstat) -> Self:
         """Open the ledger of `state_dir`, made (folder 0700, file 0600) and brought up to date where needed.
@@ -52,12 +55,14 @@ class Ledger(Arrivals, Queue, Results, Switching, Pairs, Judgements, ActionState
         create_file(path)
         database = Database(path)
         try:
-            bring_up_to_date(database)
+            copy = bring_up_to_date(database)
             database.rows("PRAGMA journal_mode = WAL")  # a copy made by VACUUM INTO and put in place has lost it
         except BaseException:
             database.close()
             raise
-        return cls(database, clock, lstat)
+        ledger = cls(database, clock, lstat)
+        ledger.copy_before_upgrade = copy
+        return ledger
 
     def close(self) -> None:
         self._db.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,10 +73,18 @@ class ControlClient:
         return answer
 
     def _connect(self) -> socket.socket:
+        """Where many ask at once this waits for its turn: the kernel's own time limit, since Python's would make the
+        socket one that does not block, and such a connect(2) fails at once while the listen queue is full.
+        """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        sock.settimeout(self._timeout_s)
+        seconds, rest = divmod(self._timeout_s, 1.0)
         try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(seconds), int(rest * 1e6)))
             sock.connect(os.fsencode(self._path))
+            sock.settimeout(self._timeout_s)
+        except BlockingIOError as late:
+            sock.close()
+            raise TimeoutError(late.errno, "too many others ask") from late
         except BaseException:
             sock.close()
             raise

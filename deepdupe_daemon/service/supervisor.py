@@ -30,6 +30,7 @@ from deepdupe_daemon.service.reloading import Reload, plan_reload
 from deepdupe_daemon.service.resident import ResidentModels
 from deepdupe_daemon.service.sinks import Sink
 from deepdupe_daemon.service.stages import vitals_of
+from deepdupe_daemon.service.starting import EXTENSION_S, long_step
 from deepdupe_daemon.service.threads import start_thread
 from deepdupe_daemon.service.vitals import Vitals, stack_of
 
@@ -129,15 +130,20 @@ class Supervisor:
             remember(self._config)
             hooks = start_thread("hooks", self._hooks.run, self._note_fatal) if self._hooks is not None else None
             measuring = Measuring(self._config)
-            pipeline = Pipeline(
-                self._config,
-                clock=self._clock,
-                sink=MeteredSink(self._sink, measuring.meters),
-                meters=measuring.meters,
-                models=self._models,
-                watch=self._watch,
-                on_fatal=self._note_fatal,
-            )
+            give_up_s = self._clock.monotonic_s() + STARTING_S
+            with long_step(self._notifier, self._clock, "opening the ledger", until_s=give_up_s):
+                pipeline = Pipeline(
+                    self._config,
+                    clock=self._clock,
+                    sink=MeteredSink(self._sink, measuring.meters),
+                    meters=measuring.meters,
+                    models=self._models,
+                    watch=self._watch,
+                    on_fatal=self._note_fatal,
+                )
+            copy = pipeline.desk.ask(lambda ledger: ledger.copy_before_upgrade)
+            if copy is not None:
+                pipeline.report(Kind.NOTICE, f"the ledger was brought up to date; as it was before it lies at {copy}")
             gauge = Gauge(pipeline, self._clock)
             reload = self.reload if self._read_config is not None else None
             control = ControlServer(socket_path(self._config), operations(pipeline, gauge, reload))
@@ -147,7 +153,7 @@ class Supervisor:
                 control.start()
                 measuring.start(pipeline)
                 pipeline.start()
-                self._serve(pipeline, gauge)
+                self._serve(pipeline, gauge, give_up_s)
             finally:
                 self._notifier.stopping("finishing what is in flight")
                 if self._watch:
@@ -175,8 +181,7 @@ class Supervisor:
         while self._knocks.get():
             self._wake.set()
 
-    def _serve(self, pipeline: Pipeline, gauge: Gauge) -> None:
-        give_up_s = self._clock.monotonic_s() + STARTING_S
+    def _serve(self, pipeline: Pipeline, gauge: Gauge, give_up_s: float) -> None:
         if not self._load(pipeline, gauge, give_up_s):
             return
         pipeline.go()
@@ -217,7 +222,7 @@ class Supervisor:
 
     def _extend_start(self, give_up_s: float) -> None:
         if self._clock.monotonic_s() < give_up_s:
-            self._notifier.extend_start(60.0)
+            self._notifier.extend_start(EXTENSION_S)
 
     def _tell_digest(self, pipeline: Pipeline) -> None:
         if not self._watch or not self._config.alerts.digest:

@@ -130,6 +130,34 @@ def test_who_sends_much_has_the_next_one_wait(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_a_client_waits_for_its_turn_where_many_ask(tmp_path: Path) -> None:
+    """The listen queue is full: that is no reason to give up, and the wait ends in time where nobody answers."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        others = [socket.socket(socket.AF_UNIX)]
+        others[0].connect(path)
+        try:
+            with pytest.raises(ControlError, match="no answer to `status` within"):
+                ControlClient(tmp_path / "s", timeout_s=0.3).request("status")
+            answers: list[dict[str, Any]] = []
+            asker = threading.Thread(
+                target=lambda: answers.append(ControlClient(tmp_path / "s", timeout_s=60).request("status"))
+            )
+            asker.start()
+            listener.accept()[0].close()
+            connection, _address = listener.accept()
+            with connection:
+                assert connection.recv(65536).endswith(b"\n")
+                connection.sendall(b'{"ok": true}\n')
+            asker.join(60)
+            assert answers == [{"ok": True}]
+        finally:
+            for each in others:
+                each.close()
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

@@ -20,6 +20,8 @@ from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.config import Config, load_config
 from deepdupe_daemon.errors import ConfigError, ModelUnavailable
 from deepdupe_daemon.ledger import Ledger, lock_state_dir
+from deepdupe_daemon.ledger.migration import create_file
+from deepdupe_daemon.ledger.schema import STEPS
 from deepdupe_daemon.model import F32Array, FileState, U8Array
 from deepdupe_daemon.service import run_scan
 from deepdupe_daemon.service.resident import ResidentModels
@@ -165,6 +167,21 @@ def test_a_newer_ledger_is_refused_and_left_as_it_is(given: Given) -> None:
     with sqlite3.connect(given.state / "ledger.sqlite") as ledger:
         assert ledger.execute("PRAGMA user_version").fetchone() == (9999,)
     ledger.close()
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_its_copy_named(given: Given, eventually: Eventually) -> None:
+    save(photo(1), given.photos / "a.png")
+    given.state.mkdir(mode=0o700)
+    create_file(str(given.state / "ledger.sqlite"), STEPS[:-1])
+    with running(given.write()) as service:
+        eventually(lambda: service.told(Kind.READY), timeout_s=60)
+        eventually(lambda: counts(given) == {FileState.INDEXED: 1}, timeout_s=60)
+    assert service.failure is None
+    (told,) = [record.message for record in service.told(Kind.NOTICE) if "brought up to date" in record.message]
+    copy = Path(told.rpartition(" lies at ")[2])
+    with sqlite3.connect(copy) as before:
+        assert before.execute("PRAGMA user_version").fetchone() == (len(STEPS) - 1,)
+    before.close()
 
 
 def test_a_chroma_that_does_not_open_is_set_aside_and_filled_again(given: Given, eventually: Eventually) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from deepdupe_daemon.clock import ManualClock, SystemClock
 from deepdupe_daemon.service.notify import Notifier
+from deepdupe_daemon.service.starting import long_step
 
 
 @pytest.fixture
@@ -54,6 +56,25 @@ def test_a_manager_that_is_gone_ends_no_daemon(address: str) -> None:
 def test_a_reload_carries_its_moment(manager: socket.socket, tmp_path: Path) -> None:
     Notifier(str(tmp_path / "notify")).reloading("reading", 12.5)
     assert manager.recv(4096) == b"RELOADING=1\nMONOTONIC_USEC=12500000\nSTATUS=reading"
+
+
+def test_a_long_step_asks_for_time_until_it_is_over(manager: socket.socket, tmp_path: Path) -> None:
+    with long_step(Notifier(str(tmp_path / "notify")), SystemClock(), "opening", until_s=float("inf")):
+        assert manager.recv(4096) == b"STATUS=opening"
+        assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=60000000"
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(4096)
+
+
+def test_a_long_step_asks_again_and_not_for_ever(manager: socket.socket, tmp_path: Path) -> None:
+    clock = ManualClock()  # it waits by moving on
+    with long_step(Notifier(str(tmp_path / "notify")), clock, "opening", until_s=31.0):
+        said = [manager.recv(4096) for _ in range(4)]
+        assert said[1:] == [b"EXTEND_TIMEOUT_USEC=60000000"] * 3
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(4096)
 
 
 def test_what_no_encoding_takes_is_escaped(manager: socket.socket, tmp_path: Path) -> None:
