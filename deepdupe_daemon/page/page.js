@@ -64,47 +64,82 @@
     else window.open(file.href, "_blank", "noopener");
   }
 
-  function facts(file) {
-    const parts = [];
-    if (file.width) parts.push(`${file.width} × ${file.height}`);
-    if (file.format) parts.push(file.format);
-    parts.push(bytes(file.size));
-    return [make("div", { class: "fine" }, parts.join(" · ")),
-      file.taken ? make("div", { class: "fine" }, `taken ${file.taken.replace(":", "-").replace(":", "-")}`, file.camera ? `, ${file.camera}` : "") : null];
+  // What differs from the kept one stands out; what is equal to it stays faint.
+  function facts(file, keeper) {
+    const line = (parts) => {
+      const shown = parts.filter(([text]) => text).flatMap(([text, differs], place) => [place ? " · " : "", make("span", { class: differs && "differs" }, text)]);
+      return shown.length ? make("div", { class: "fine" }, ...shown) : null;
+    };
+    const size = (each) => (each.width ? `${each.width} × ${each.height}` : "");
+    const taken = (each) => (each.taken ? `taken ${each.taken.replace(":", "-").replace(":", "-")}` : "");
+    const part = (read) => [read(file), Boolean(keeper) && read(file) !== read(keeper)];
+    return [
+      line([part(size), part((each) => each.format || ""), [bytes(file.size), Boolean(keeper) && file.size !== keeper.size]]),
+      line([part(taken), part((each) => (each.taken && each.camera) || "")]),
+    ];
+  }
+
+  // A path breaks behind a slash before it breaks anywhere else.
+  const path = (text) => text.split(/(?<=\/)/).flatMap((each) => [each, make("wbr")]);
+
+  function badges(copy, rules) {
+    if (!copy) return [make("span", { class: "badge" }, "kept"), make("span", { class: "fine" }, rules.size ? ` by rule: ${[...rules].join(", ")}` : "")];
+    return [make("span", { class: "badge" }, copy.class), copy.transform ? make("span", { class: "badge change" }, copy.transform) : null,
+      copy.action !== "observed" ? make("span", { class: "badge action" }, copy.action) : null];
+  }
+
+  function looker(copy, frame) {
+    const look = make("button", { type: "button", "aria-expanded": "false" }, "Differences");
+    look.addEventListener("click", (event) => {
+      event.stopPropagation();
+      const again = heat.looked === copy && !heat.hidden;
+      hideHeat();
+      if (!again) showHeat(copy, frame, look);
+    });
+    return look;
   }
 
   function fileCard(file, copy, group) {
-    const badges = copy
-      ? [make("span", { class: "badge" }, copy.class), " ", copy.action !== "observed" ? make("span", { class: "badge action" }, copy.action) : null]
-      : [make("span", { class: "badge" }, "kept")];
-    const card = make("div", { class: copy ? "file copy" : "file keeper" },
-      picture(file, copy), make("div", {}, ...badges.filter((badge) => badge !== null)),
-      make("div", { class: "name" }, file.name), make("div", { class: "folder" }, file.folder), ...facts(file).filter((part) => part !== null));
+    const rules = new Set(group.copies.map((each) => each.rule));
+    const about = make("div", { class: "about" },
+      make("div", { class: "badges" }, ...badges(copy, rules).filter((badge) => badge !== null)),
+      make("div", { class: "name" }, file.name), make("div", { class: "folder" }, ...path(file.folder)),
+      ...facts(file, copy && group.keeper).filter((part) => part !== null));
+    const frame = picture(file, copy);
+    const card = make("div", { class: copy ? "file copy" : "file keeper" }, frame, about);
     if (!copy) return card;
     const evidence = Object.entries(copy.similarities).map(([space, value]) => `${space} ${value.toFixed(3)}`);
     if (copy.verifier !== null) evidence.push(`verifier ${copy.verifier.toFixed(3)}`);
-    if (copy.transform) card.append(make("div", {}, copy.transform));
-    if (evidence.length) card.append(make("div", { class: "fine" }, evidence.join(", ")));
-    if (copy.vetoes.length) card.append(make("div", { class: "fine" }, `veto: ${copy.vetoes.join(", ")}`));
-    card.append(make("div", { class: "fine", title: copy.reason }, `${copy.id}, ${copy.decided.slice(0, 10)}, ${copy.action}; keeper by rule: ${copy.rule}`));
-    if (live) card.append(actions(copy, group));
+    if (evidence.length) about.append(make("div", { class: "fine" }, evidence.join(" · ")));
+    if (copy.vetoes.length) about.append(make("div", { class: "fine" }, `veto: ${copy.vetoes.join(", ")}`));
+    about.append(make("div", { class: "fine", title: copy.reason }, `${copy.id} · ${copy.decided.slice(0, 10)}${copy.action === "observed" ? " · observed" : ""}`));
+    const bar = make("div", { class: "actions" });
+    if (copy.heat && data.pictures.heat) bar.append(looker(copy, frame));
+    about.append(bar);
+    if (live) about.append(actions(copy, group, bar));
     return card;
   }
 
   function groupCard(group) {
     const files = make("div", { class: "files" }, fileCard(group.keeper, null, group));
     for (const copy of group.copies) files.append(fileCard(copy, copy, group));
-    const card = make("section", { class: "group", "aria-label": `${group.keeper.name} and ${count(group.copies.length, "copy").replace("copys", "copies")}` }, files);
+    const copies = `${group.copies.length} cop${group.copies.length === 1 ? "y" : "ies"}`;
+    const card = make("section", { class: "group", "aria-label": `${group.keeper.name} and ${copies}` },
+      make("div", { class: "fine sum" }, `${copies} · ${bytes(saved(group))}`), files);
     group.card = card;
     return card;
   }
 
   // -- differences ----------------------------------------------------------------------------------------------------
-  function showHeat(copy, anchor) {
-    const image = make("img", { alt: "the copy, the kept one laid over it, and where they differ", src: `${data.pictures.heat}/${copy.heat}` });
+  const PANELS = ["the copy", "the kept one laid over it", "where they differ"];
+  function showHeat(copy, anchor, look = null) {
+    const image = make("img", { alt: PANELS.join(", "), src: `${data.pictures.heat}/${copy.heat}` });
     image.addEventListener("error", () => heat.replaceChildren("no drawing"), { once: true });
-    heat.replaceChildren(image, "the copy · the kept one laid over it · where they differ");
+    heat.replaceChildren(image, make("div", { class: "panels" }, ...PANELS.map((text) => make("span", {}, text))));
     heat.hidden = false;
+    heat.looked = copy;
+    heat.look = look;
+    if (look) look.setAttribute("aria-expanded", "true");
     const place = () => {
       const box = anchor.getBoundingClientRect();
       const below = box.bottom + 8 + heat.offsetHeight < window.innerHeight;
@@ -114,7 +149,12 @@
     image.addEventListener("load", place, { once: true });
     place();
   }
-  function hideHeat() { heat.hidden = true; }
+  function hideHeat() {
+    heat.hidden = true;
+    if (heat.look) heat.look.setAttribute("aria-expanded", "false");
+    heat.look = null;
+  }
+  document.addEventListener("click", hideHeat); // a finger has nowhere to move away to
 
   // -- filter, order, draw as it comes into view ---------------------------------------------------------------------
   function choose() {
@@ -137,7 +177,7 @@
     state.shown = state.groups.filter(fits).sort(rank);
     state.drawn = 0;
     state.here = -1;
-    main.replaceChildren();
+    main.replaceChildren(...(state.shown.length ? [] : [make("p", { class: "none" }, state.groups.length ? "Nothing here fits what you look for." : "No duplicates.")]));
     hideHeat();
     draw();
     const copies = state.shown.reduce((sum, group) => sum + group.copies.length, 0);
@@ -212,8 +252,7 @@
   }
 
   // -- actions, where a server is there to take them -------------------------------------------------------------------
-  function actions(copy, group) {
-    const bar = make("div", { class: "actions" });
+  function actions(copy, group, bar) {
     const said = make("div", { class: "said", role: "status" });
     const held = copy.action === "quarantined";
     const possible = {
@@ -226,7 +265,7 @@
       button.addEventListener("click", () => act(name, copy, group, bar, said));
       bar.append(button);
     }
-    return make("div", {}, bar, said);
+    return said;
   }
   async function act(name, copy, group, bar, said) {
     for (const button of bar.children) button.disabled = true;

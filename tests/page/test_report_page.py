@@ -125,6 +125,39 @@ def test_the_heat_map_comes_when_the_mouse_does(page: Chrome) -> None:
     assert not page.find_element(By.ID, "heat").is_displayed()
 
 
+def test_a_finger_sees_the_differences_too(browser: Chrome, tmp_path: Path) -> None:
+    screen(browser, 390, 844)
+    browser.get(write(tmp_path, [group(1), group(2)]))
+    first, second = browser.find_elements(By.XPATH, "//button[text()='Differences']")
+    heat = browser.find_element(By.ID, "heat")
+    first.click()
+    assert (heat.is_displayed(), first.get_attribute("aria-expanded")) == (True, "true")
+    first.click()
+    assert (heat.is_displayed(), first.get_attribute("aria-expanded")) == (False, "false")
+    second.click()
+    assert heat.is_displayed()
+    assert [each.get_attribute("aria-expanded") for each in (first, second)] == ["false", "true"]
+    browser.find_element(By.CSS_SELECTOR, ".keeper .name").click()
+    assert not heat.is_displayed()
+
+
+def test_what_differs_from_the_kept_one_stands_out(browser: Chrome, tmp_path: Path) -> None:
+    screen(browser, 1280)
+    browser.get(write(tmp_path, [group(7)]))
+    (differs,) = browser.find_elements(By.CSS_SELECTOR, ".differs")
+    assert differs.text == "8 kB", "the size alone; pixels, format and capture time are equal"
+    assert "by rule: first" in browser.find_element(By.CSS_SELECTOR, ".keeper").text
+
+
+def test_an_empty_page_says_so(browser: Chrome, tmp_path: Path, eventually: Eventually) -> None:
+    screen(browser, 1280)
+    browser.get(write(tmp_path, []))
+    assert browser.find_element(By.TAG_NAME, "main").text == "No duplicates."
+    browser.get(write(tmp_path, [group(1)]))
+    browser.find_element(By.CSS_SELECTOR, "input[type=search]").send_keys("nothing like this")
+    assert eventually(lambda: browser.find_element(By.TAG_NAME, "main").text.startswith("Nothing here fits"), 60)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_fits_the_screen_and_the_persons_taste(browser: Chrome, tmp_path: Path, width: int, dark: bool) -> None:
