@@ -90,9 +90,15 @@ class Curve:
             high=_lowest(useful, np.array([bound.low for bound in bounds]) >= precision),
         )
 
-    def safest(self) -> float | None:
-        """The threshold at which the lower end of the precision's interval is highest; of several the highest one."""
+    def safest(self, precision: float = 0.0) -> float | None:
+        """The threshold at which the lower end of the precision's interval is highest; of several the highest one.
+
+        Of those at which the sample itself reaches `precision`, where there are any: where nearly everything is
+        proposed an interval is narrow, and its lower end high, without being worth anything.
+        """
         useful = self.thresholds[np.asarray(self.recall(self.thresholds)) > 0]
+        reached = useful[np.asarray(self.precision(useful)) >= precision]
+        useful = reached if len(reached) else useful
         lows = [self.precision_interval(float(each)).low for each in useful]
         return float(useful[len(lows) - 1 - int(np.argmax(lows[::-1]))]) if lows else None
 

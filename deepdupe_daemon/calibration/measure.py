@@ -65,7 +65,7 @@ def measured(scores: Scores, *, wanted: float, library: int) -> tuple[Measured, 
     """The threshold for the precision `wanted`, and what happens at it."""
     curve = Curve(scores, RE_ENCODED)
     found = curve.threshold_for(wanted)
-    chosen = found.high if found.high is not None else curve.safest()
+    chosen = found.high if found.high is not None else curve.safest(wanted)
     rates = None if chosen is None else _rates(scores, curve, chosen, library)
     return Measured(found.estimate, found.low, found.high, rates), curve
 

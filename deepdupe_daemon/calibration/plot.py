@@ -22,6 +22,13 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 _COPIES, _EDITED, _OTHERS = "#0072b2", "#56b4e9", "#d55e00"
 _WIDTH_IN, _ROW_IN = 11.0, 2.6
 _BINS = 80
+_STYLE = {
+    "svg.hashsalt": "deepdupe-daemon",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def check_plot(path: Path) -> None:
@@ -44,13 +51,13 @@ def write_plot(path: Path, outcomes: Sequence[Outcome]) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"svg.hashsalt": "deepdupe-daemon", "font.size": 9, "axes.spines.top": False}):
+    with rc_context(_STYLE):
         rows = len(outcomes)
         figure = Figure(figsize=(_WIDTH_IN, max(4.2, _ROW_IN * rows + 0.8)), layout="constrained", dpi=120)
         grid = figure.add_gridspec(rows, 2, width_ratios=(1, 1.25))
         _draw_curves(figure.add_subplot(grid[:, 0]), outcomes)
         for row, outcome in enumerate(outcomes):
-            _draw_histogram(figure.add_subplot(grid[row, 1]), outcome)
+            _draw_histogram(figure.add_subplot(grid[row, 1]), outcome, legend=row == rows - 1)
         photos = outcomes[0].calibration.photos
         figure.suptitle(f"Calibration on {photos:,} photos and synthetic copies of them")
         save_figure(path, figure)
@@ -85,11 +92,11 @@ def _draw_curves(axes: Any, outcomes: Sequence[Outcome]) -> None:
     axes.set_ylabel("precision (every second arrival a copy)")
     axes.set_xlim(0, 1.01)
     axes.set_ylim(0.48, 1.005)
-    axes.legend(loc="lower left", frameon=False)
-    axes.set_title(f"dots: the recommended thresholds for {wanted:.1%}")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncol=2, frameon=False)
+    axes.set_title(f"dots: the recommended thresholds for {100 * wanted:g} %", loc="left", fontweight="bold")
 
 
-def _draw_histogram(axes: Any, outcome: Outcome) -> None:
+def _draw_histogram(axes: Any, outcome: Outcome, *, legend: bool) -> None:
     scores, rates = outcome.scores, outcome.calibration.raw.rates
     parts = (
         (_joined(scores, RE_ENCODED), _COPIES, "re-encoded copies"),
@@ -101,15 +108,29 @@ def _draw_histogram(axes: Any, outcome: Outcome) -> None:
     for values, colour, label in parts:
         if len(values):
             weights = np.full(len(values), 1 / len(values))
-            axes.hist(np.maximum(values, bins[0]), bins=bins, weights=weights, color=colour, alpha=0.6, label=label)
+            held = np.clip(values, bins[0], bins[-1])  # float16 rows of norm 1 may have a cosine just above 1
+            # outlines, for where they overlap: fillings alone mix into a fourth colour
+            axes.hist(held, bins=bins, weights=weights, color=colour, alpha=0.18, histtype="stepfilled")
+            axes.hist(held, bins=bins, weights=weights, color=colour, linewidth=1.3, histtype="step", label=label)
     if rates is not None:
-        axes.axvline(rates.threshold, color="black", linewidth=1.2)
-        axes.text(rates.threshold, 1.0, f" {rates.threshold:.3f}", transform=axes.get_xaxis_transform(), va="top")
+        axes.axvline(rates.threshold, color="0.35", linewidth=1.2, linestyle="--")
+        on_the_left = rates.threshold > (bins[0] + bins[-1]) / 2
+        axes.annotate(
+            f"{rates.threshold:.4f}",
+            (rates.threshold, 1.0),
+            (-4 if on_the_left else 4, -2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="right" if on_the_left else "left",
+            va="top",
+        )
     axes.set_yscale("log")
-    axes.set_title(outcome.calibration.space.name)
-    axes.set_xlabel("cosine similarity")
+    axes.set_xlim(bins[0], bins[-1] + 0.01 * (bins[-1] - bins[0]))
+    axes.set_title(outcome.calibration.space.name, loc="left", fontweight="bold")
     axes.set_ylabel("share")
-    axes.legend(loc="upper left", frameon=False, fontsize=7)
+    if legend:
+        axes.set_xlabel("cosine similarity; dashed: the recommended threshold")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncol=3, frameon=False)
 
 
 def _joined(scores: Scores, names: Sequence[str]) -> F64Array:

@@ -99,6 +99,7 @@ def calibrate(
             before = _resident_bytes()
             embedders[model.name] = (load or (lambda each: load_embedder(each, environ=environ)))(model)
             memory[model.name] = max(0, _resident_bytes() - before)
+            on_step(Step("loading", len(embedders), len(models)))
         specs = [embedder.spec for embedder in embedders.values()]
         pool = DecoderPool(decoder, specs, clock=clock, claim=lambda *_: True)
         pool.start()

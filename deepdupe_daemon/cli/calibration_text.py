@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["LIMITS", "calibration_lines", "calibration_remark", "recommendation_lines"]
 
 _WIDTH = 79
+#: of the first column of both tables: the longest name of a copy
+_FIRST = 25
 
 #: said with every calibration
 LIMITS = (
@@ -41,15 +43,50 @@ def calibration_lines(calibrations: Sequence[Calibration]) -> Iterator[str]:
         yield from _space_lines(calibration)
         yield ""
     yield "recall by kind of copy, at these thresholds"
-    names = [calibration.space.name for calibration in calibrations]
-    wide = max(12, *(len(name) for name in names))
-    yield f"  {'':<24}" + "".join(f"{name:>{wide + 2}}" for name in names)
+    for part in _abreast(calibrations):
+        yield from _copy_lines(part)
+        yield ""
+    yield from textwrap.wrap(LIMITS, _WIDTH)
+
+
+def _abreast(calibrations: Sequence[Calibration]) -> Iterator[Sequence[Calibration]]:
+    """As many as fit beside each other."""
+    fit = max(1, (_WIDTH - _FIRST) // _column(calibrations))
+    for first in range(0, len(calibrations), fit):
+        yield calibrations[first : first + fit]
+
+
+def _column(calibrations: Sequence[Calibration]) -> int:
+    return 2 + max(9, *(len(part) for each in calibrations for part in (each.space.model, each.space.embedding)))
+
+
+def _copy_lines(calibrations: Sequence[Calibration]) -> Iterator[str]:
+    wide = _column(calibrations)
+    for head in ("model", "embedding"):
+        yield (f"{'':<{_FIRST}}" + "".join(f"{getattr(each.space, head):>{wide}}" for each in calibrations)).rstrip()
     rates = [calibration.raw.rates for calibration in calibrations]
     for copy in next((each.by_copy for each in rates if each is not None), {}):
         cells = ["-" if each is None else _percent(each.by_copy[copy]) for each in rates]
-        yield f"  {copy:<24}" + "".join(f"{cell:>{wide + 2}}" for cell in cells)
-    yield ""
-    yield from textwrap.wrap(LIMITS, _WIDTH)
+        yield f"{f'  {copy}':<{_FIRST}}" + "".join(f"{cell:>{wide}}" for cell in cells)
+
+
+def _comparison_lines(calibrations: Sequence[Calibration]) -> Iterator[str]:
+    """What people choose by, a line a space."""
+    yield f"{'':<{_FIRST}}{'threshold':>10}{'re-encoded':>12}{'edited':>9}{'false/10,000':>14}{'photos/s':>10}"
+    for calibration in calibrations:
+        rates = calibration.raw.rates
+        name = calibration.space.name
+        if len(name) >= _FIRST:
+            yield name
+            name = ""
+        if rates is None:
+            yield f"{name:<{_FIRST}}{'finds nothing':>31}"
+            continue
+        unproven = "" if calibration.raw.proven else " (not proven)"
+        yield (
+            f"{name:<{_FIRST}}{rates.threshold:>10.4f}{_percent(rates.recall):>12}{_percent(rates.recall_edited):>9}"
+            f"{rates.false_per_10k:>14,.0f}{calibration.images_per_s:>10,.1f}{unproven}"
+        )
 
 
 def recommendation_lines(calibrations: Sequence[Calibration]) -> Iterator[str]:
@@ -57,6 +94,8 @@ def recommendation_lines(calibrations: Sequence[Calibration]) -> Iterator[str]:
     from deepdupe_daemon.calibration import recommended
 
     best = recommended(calibrations)
+    yield ""
+    yield from _comparison_lines(calibrations)
     yield ""
     if best is None:
         yield "recommended: none of these; no threshold finds anything"
@@ -110,11 +149,14 @@ def _unproven_lines(calibration: Calibration) -> Iterator[str]:
 
     least = Curve.photos_needed(calibration.wanted)
     wanted = _percent(calibration.wanted)
-    yield f"    not proven          {wanted} takes at least {least:,} photos and no mistake among them;"
+    if calibration.photos < least:
+        yield f"    not proven          {wanted} takes at least {least:,} photos and no mistake among them;"
+    else:
+        yield f"    not proven          no threshold keeps mistakes so rare that this sample proves {wanted};"
     yield "                        this is where the sample speaks most clearly for it"
 
 
 def _percent(share: float) -> str:
-    """`99.5 %`, `100 %`, `99.97 %`: never rounded up to 100."""
-    hundredths = int(share * 10_000 + 1e-6)
-    return f"{hundredths / 100:g} %"
+    """`81.6 %`, `99.97 %`, `100 %`: never rounded up, and closer where every hundredth counts."""
+    steps = 100 if share > 0.99 else 10
+    return f"{int(share * 100 * steps + 1e-6) / steps:g} %"

@@ -44,11 +44,18 @@ def progress_text(progress: Progress) -> str:
 
 
 def _extras(progress: Progress) -> list[str]:
-    parts = [f"{progress.rate_per_s:,.0f} files/s"] if progress.rate_per_s else []
+    parts = [_rate_text(progress.rate_per_s)] if progress.rate_per_s else []
     parts += [f"{duration_text(progress.remaining_s)} left"] if progress.remaining_s else []
     parts += [counted(progress.duplicates, "duplicate")] if progress.duplicates else []
     parts += [f"{progress.failed:,} failed"] if progress.failed else []
     return parts
+
+
+def _rate_text(rate_per_s: float) -> str:
+    """`92 files/s`, `0.4 files/s`, `3 files/min`: slow work moves as well."""
+    if rate_per_s >= 10:
+        return f"{rate_per_s:,.0f} files/s"
+    return f"{rate_per_s:.1f} files/s" if rate_per_s >= 0.1 else f"{60 * rate_per_s:.1g} files/min"
 
 
 class ProgressLines:

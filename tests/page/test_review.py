@@ -21,15 +21,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium.webdriver import Chrome
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
 
 from deepdupe_daemon.clock import SystemClock
 from deepdupe_daemon.ledger import ActionState, Ledger
 from tests.cli.conftest import Deepdupe, command, deepdupe, environment  # noqa: F401 - the fixtures
-from tests.cli.pictures import picture, save
+from tests.cli.pictures import save
 from tests.conftest import Eventually
-from tests.page.conftest import complaints, screen
+from tests.page.circle import ARRIVING, KEPT, LEFT, assert_decided, decide
 
 
 @dataclass(frozen=True)
@@ -253,92 +251,41 @@ def test_the_whole_circle(
     eventually: Eventually,
 ) -> None:
     """A daemon runs, copies arrive and are quarantined, the page shows them; one is restored, another is marked, and
-    records, ledger and folders agree."""
+    records, ledger and folders agree. `tests/systemd/test_whole_circle.py` is the same over a real systemd and journal.
+    """
     photos, copies = tmp_path / "photos", tmp_path / "copies"
     photos.mkdir()
     copies.mkdir()
-    for number in (1, 2, 3, 4):
-        save(number, photos / f"photo{number}.jpg")
+    for number, name in KEPT.items():
+        save(number, photos / name)
     config = tmp_path / "c.yaml"
     config.write_text(
         f"roots:\n  - path: {photos}\n    action: protected\n  - path: {copies}\n    action: quarantine\n"
-        f"state_dir: {tmp_path / 's'}\nalerts:\n  to: stderr\n"
+        f"judge:\n  bundle_wait_s: 0\nstate_dir: {tmp_path / 's'}\nalerts:\n  to: stderr\n"
     )
     log = tmp_path / "log"
     with open(log, "wb") as told:
         daemon = subprocess.Popen([*command, "run", "--config", str(config)], env=environment, stderr=told)
     try:
         eventually(lambda: "ready" in log.read_text() or daemon.poll(), 120, every_s=0.2)
-        save(1, copies / "again1.jpg", quality=70)
-        save(2, copies / "again2<b>.jpg", quality=70)
-        for number in (3, 4):
-            picture(number).transpose(0).save(copies / f"mirrored{number}.jpg", quality=90)
-        quarantined = eventually(lambda: found_actions(tmp_path / "s", 2), 180, every_s=0.2)
-        eventually(lambda: all(f"mirrored{number}.jpg" in log.read_text() for number in (3, 4)), 120, every_s=0.2)
+        for name, write in ARRIVING.items():
+            write(copies / name)
+        eventually(lambda: found_actions(tmp_path / "s", 2), 180, every_s=0.2)
+        eventually(lambda: all(name in log.read_text() for name in ARRIVING), 120, every_s=0.2)
         assert sorted(os.listdir(copies)) == [".deepdupe-quarantine", "mirrored3.jpg", "mirrored4.jpg"]
         with served(command, environment, "--config", str(config)) as found:
-            screen(browser, 1280)
-            browser.get(found.address)
-            complaints(browser)
-            cards = eventually(lambda: by_name(browser, 4), 60)
-            assert {name: card.action for name, card in cards.items()} == {
-                "again1.jpg": "quarantined",
-                "again2<b>.jpg": "quarantined",
-                "mirrored3.jpg": "",
-                "mirrored4.jpg": "",
-            }
-            press(browser, cards["again1.jpg"].place, "r")
-            eventually(lambda: (copies / "again1.jpg").exists(), 120, every_s=0.1)
-            eventually(
-                lambda: "again1.jpg" not in by_name(browser) or by_name(browser)["again1.jpg"].action == "restored", 60
-            )
-            press(browser, by_name(browser)["mirrored3.jpg"].place, "n")
-            eventually(lambda: "mirrored3.jpg" not in by_name(browser), 60)
-            press(browser, by_name(browser)["mirrored4.jpg"].place, "a")
-            eventually(lambda: by_name(browser)["mirrored4.jpg"].action == "quarantined", 120)
-            assert not (copies / "mirrored4.jpg").exists()
-            # a picture that moved while it was drawn is not there, and is shown at the next look
-            assert not [line for line in complaints(browser) if "404" not in line]
-        again2 = next(row for row in quarantined if row.first.file.path.endswith(b"again2<b>.jpg"))
+            decide(browser, found.address, copies, eventually)
         with Ledger.open(tmp_path / "s", SystemClock(), readonly=True) as ledger:
-            states = {row.action_id: row.state for row in ledger.actions()}
-            assert states.pop(again2.action_id) is ActionState.QUARANTINED
-            assert sorted(states.values()) == [ActionState.QUARANTINED, ActionState.RESTORED]
-            pairs = [row for row in ledger.verdicts_for(os.fsencode(copies / "mirrored3.jpg")) if not row.current]
-            assert [row.closed_reason for row in pairs] == ["marked not-duplicate"]
+            assert_decided(ledger, os.fsencode(copies))
         eventually(lambda: log.read_text().count("restored") >= 1, 60)
-        assert "again1.jpg" in log.read_text()
         assert daemon.poll() is None
     finally:
         daemon.send_signal(signal.SIGTERM)
         daemon.wait(120)
-    assert sorted(os.listdir(copies)) == [".deepdupe-quarantine", "again1.jpg", "mirrored3.jpg"]
+    assert sorted(os.listdir(copies)) == LEFT
 
 
 def found_actions(state_dir: Path, count: int) -> list[Any]:
     with Ledger.open(state_dir, SystemClock(), readonly=True) as ledger:
         rows = list(ledger.actions(states=[ActionState.QUARANTINED]))
     return rows if len(rows) == count else []
-
-
-@dataclass(frozen=True)
-class Card:
-    place: int  # of its group
-    action: str  # its badge; "" where nothing was done
-
-
-def by_name(browser: Chrome, count: int = 0) -> dict[str, Card]:
-    """The copies on the page; {} while there are not `count` of them."""
-    rows = browser.execute_script(
-        "const all = (of, what) => [...of.querySelectorAll(what)];"
-        "return all(document, '.group').flatMap((group, place) => all(group, '.copy').map((card) => ["
-        "card.querySelector('.name').textContent, place, all(card, '.badge.action').map((b) => b.textContent).join()]))"
-    )
-    found = {name: Card(place, action) for name, place, action in rows}
-    return found if len(found) >= count else {}
-
-
-def press(browser: Chrome, place: int, key: str) -> None:
-    """Go to the group at that place with the keys, and press one more."""
-    browser.find_element(By.TAG_NAME, "body").click()
-    ActionChains(browser).send_keys("k" * 9 + "j" * place + key).perform()

@@ -26,6 +26,8 @@ roots:
     action: quarantine
 intake:
   close_settle_s: 0.05
+judge:
+  bundle_wait_s: 0
 """
 
 _SCRIPT = f"""\
