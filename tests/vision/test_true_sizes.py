@@ -2,7 +2,8 @@
 
 The checkpoint's own reference path opens the files with Pillow; cosine >= 0.9999 in fp32. By default the smallest
 network sees 4 photos through a decoding worker and the embedder. Nightly, each is named in a configuration and 100
-photos go through `scan`, with the rows read from the ledger; bf16 and, slow as it is on a processor, fp16 are printed.
+photos (or as many as `DEEPDUPE_TRUE_SIZE_PHOTOS` says) go through `scan`, with the rows read from the ledger; bf16 and,
+slow as it is on a processor, fp16 are printed.
 The 7B has 2 of its 40 layers, H+ 4 of 32.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -38,7 +40,7 @@ from tests.conftest import PROJECT_ROOT
 from tests.vision.networks import DINOV3_SIZES, Sscd, save_dinov3, save_safetensors, save_torchscript
 from tests.vision.pictures import photo_files, seen_inputs, upright
 
-PHOTOS = 100
+PHOTOS = int(os.environ.get("DEEPDUPE_TRUE_SIZE_PHOTOS", "100"))
 #: a picture takes fp16 seconds on a processor
 FP16_PHOTOS = 4
 AT_ONCE = 4
