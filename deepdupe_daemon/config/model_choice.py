@@ -78,11 +78,18 @@ class ModelConfig(Section):
     )
     offline: Flag = Field(default=False, description="true: never download, fail with a message instead.")
 
+    @field_validator("mean")
+    @classmethod
+    def _of_one(cls, value: _Triple | None) -> _Triple | None:
+        if value is not None and not (min(value) >= 0 and max(value) <= 1):
+            raise ValueError(f"found {list(value)}; allowed: three numbers from 0 to 1 (of 255: divide by 255)")
+        return value
+
     @field_validator("std")
     @classmethod
     def _positive(cls, value: _Triple | None) -> _Triple | None:
-        if value is not None and min(value) <= 0:
-            raise ValueError(f"found {list(value)}; allowed: three numbers above 0")
+        if value is not None and not (min(value) > 0 and max(value) <= 1):
+            raise ValueError(f"found {list(value)}; allowed: three numbers above 0, at most 1 (of 255: divide by 255)")
         return value
 
     @model_validator(mode="after")

@@ -54,7 +54,7 @@ class HubCache:
             folders=tuple(dict.fromkeys([*folders, usual])),
             downloads=downloads / "weights",
             clip_folder=home / ".cache" / "clip",
-            offline=offline or environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE,
+            offline=offline or _switched_on(environ, "HF_HUB_OFFLINE") or _switched_on(environ, "TRANSFORMERS_OFFLINE"),
             token_files=(*([Path(credentials) / "hf-token"] if credentials else []), _token_file(environ, hf_home)),
             token=environ.get("HF_TOKEN") or environ.get("HUGGING_FACE_HUB_TOKEN") or None,
             endpoint=environ.get("HF_ENDPOINT") or "https://huggingface.co",
@@ -101,6 +101,10 @@ class HubCache:
             if path.is_file():
                 return path.read_text(encoding="utf-8").strip() or None
         return None
+
+
+def _switched_on(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").upper() in _TRUE
 
 
 def _token_file(environ: Mapping[str, str], hf_home: Path) -> Path:

@@ -74,7 +74,12 @@ def list_models(
 
 
 def _row(known: Preset, cache: HubCache) -> ModelRow:
-    found = _found(known, cache)
+    found: list[tuple[str, int]] = []
+    problem = ""
+    try:
+        found = _found(known, cache)
+    except OSError as refused:
+        problem = f"{refused.filename}: {refused.strerror}"
     return ModelRow(
         name=known.name,
         title=known.title,
@@ -97,6 +102,7 @@ def _row(known: Preset, cache: HubCache) -> ModelRow:
         tags=known.tags,
         on_disk=tuple(label for label, _ in found),
         bytes_on_disk=sum(size for _, size in found),
+        problem=problem,
     )
 
 

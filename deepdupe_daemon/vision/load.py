@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -85,6 +87,8 @@ def load_planned(
         ) from problem
     except ImportError as problem:
         raise ModelError(f"needs a library that is not installed: {problem}", where=plan.name) from problem
+    except pickle.UnpicklingError as problem:
+        raise _no_plain_weights(problem, plan) from problem
     except Exception as problem:
         text = str(problem).strip().splitlines()
         where = str(plan.folder or (plan.files[0] if plan.files else plan.name))
@@ -93,6 +97,19 @@ def load_planned(
             where=where,
             hint="`deepdupe-daemon models verify` checks the files",
         ) from problem
+
+
+def _no_plain_weights(problem: pickle.UnpicklingError, plan: ModelPlan) -> ModelError:
+    """In our words: torch's own message recommends to switch its guard off."""
+    where = str(plan.folder or plan.files[0])
+    held = re.search(r"GLOBAL (\S+)", str(problem))
+    if held is None:
+        return ModelError("is no checkpoint that torch can read", where=where, hint="fetch or copy it again")
+    return ModelError(
+        f"holds {held[1]} beside its weights: to read that may run code, so it is not read",
+        where=where,
+        hint="where you trust its origin, save its state dict alone, as safetensors",
+    )
 
 
 def _resident(plan: ModelPlan, clock: Clock, threads: int | None, on_notice: Notify) -> Embedder:

@@ -117,7 +117,19 @@ TAGS: dict[str, dict[str, OpenClipTag]] = {
 
 
 def tag_named_in(architecture: str, text: str) -> OpenClipTag | None:
-    """The tag whose name stands in `text` (a file's or folder's name), spelt as tags or as hub repositories are."""
-    plain = text.lower().replace("-", "_").replace(".", "_")
-    found = [tag for tag in TAGS.get(architecture, {}).values() if tag.tag in plain]
-    return max(found, key=lambda tag: len(tag.tag), default=None)
+    """The tag whose name, or whose repository's, stands in `text` (names of a file and its folders); the longest one.
+
+    `DFN2B-CLIP-ViT-L-14-39B` holds the name of the tag `dfn2b`, whose activation is another: it is `dfn2b_s39b`.
+    """
+    plain = _plain(text)
+    found = [
+        (len(name), tag)
+        for tag in TAGS.get(architecture, {}).values()
+        for name in (_plain(tag.tag), _plain(tag.repo.rsplit("/", 1)[-1]))
+        if name in plain
+    ]
+    return max(found, key=lambda pair: pair[0], default=(0, None))[1]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")

@@ -86,6 +86,8 @@ class _Trial:
     def as_asked(self, name: Name) -> Chosen:
         tower = self._place(name)
         rows = self._rows(tower, name, self._pictures[:1])
+        if name == "fp32" and not _finite(rows):
+            raise _not_finite(self._loaded)
         bad = "" if _finite(rows) else "; its probe is not finite: such rows will be computed again in fp32"
         return Chosen(name, tower, f"{name} as configured{bad}", _dims(rows))
 
@@ -103,14 +105,16 @@ class _Trial:
             del tower, rows
             torch.cuda.empty_cache()
         tower = self._place("fp32")
-        dims = _dims(self._rows(tower, "fp32", self._pictures[:1]))
-        return Chosen("fp32", tower, f"fp32, because bf16 was {worst}", dims)
+        rows = self._rows(tower, "fp32", self._pictures[:1])
+        if not _finite(rows):
+            raise _not_finite(self._loaded)
+        return Chosen("fp32", tower, f"fp32, because bf16 was {worst}", _dims(rows))
 
     def best_on_cpu(self) -> Chosen:
         tower = self._place("fp32")
         exact, exact_s = self._timed(tower, "fp32")
         if not _finite(exact):
-            raise ModelError("gives embeddings that are not finite, in fp32", where=self._loaded.plan.name)
+            raise _not_finite(self._loaded)
         del tower  # before the other is placed: the peak is one of them, and placing again takes a fraction of a second
         tower = self._place("bf16")
         rows, bf16_s = self._timed(tower, "bf16")
@@ -164,6 +168,14 @@ class _Finding:
         if not self.finite:
             return "not finite"
         return "unknown (no memory for fp32)" if self.cosine is None else f"{self.cosine:.5f}"
+
+
+def _not_finite(loaded: LoadedModel) -> ModelError:
+    return ModelError(
+        "gives embeddings that are not finite, in fp32",
+        where=loaded.plan.name,
+        hint="its weights are damaged: fetch or copy them again",
+    )
 
 
 def _dims(rows: dict[str, Tensor]) -> dict[str, int]:

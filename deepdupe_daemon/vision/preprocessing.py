@@ -59,10 +59,10 @@ def from_processor_file(path: Path, input_px: int | None) -> Preprocessing:
         raise ModelError(f"is not JSON: {problem}", where=where) from problem
     if not isinstance(raw, dict):
         raise ModelError("is not a JSON object", where=where)
-    if raw.get("do_resize", True) is False or raw.get("do_normalize", True) is False:
-        raise ModelError("asks for no resize or no normalisation, which is not supported", where=where)
+    if any(raw.get(step, True) is False for step in ("do_resize", "do_rescale", "do_normalize")):
+        raise ModelError("asks for no resize, no rescaling or no normalisation, which is not supported", where=where)
     factor = raw.get("rescale_factor", 1 / 255)
-    if abs(factor - 1 / 255) > 1e-9:
+    if not isinstance(factor, int | float) or abs(factor - 1 / 255) > 1e-9:
         raise ModelError(f"rescale_factor {factor} is not supported, only 1/255", where=where)
     resample = _RESAMPLE.get(raw.get("resample", -1))
     if resample is None:  # left out it would be its class's default, and classes differ
@@ -70,7 +70,10 @@ def from_processor_file(path: Path, input_px: int | None) -> Preprocessing:
             f"resample {raw.get('resample')} is not supported, only 2 (bilinear) and 3 (bicubic)", where=where
         )
     spec = _spec(raw, resample, input_px, where)
-    return Preprocessing(spec, _triple(raw, "image_mean", where), _triple(raw, "image_std", where))
+    mean, std = _triple(raw, "image_mean", where), _triple(raw, "image_std", where)
+    if not (min(mean) >= 0 and max(mean) <= 1 and min(std) > 0 and max(std) <= 1):
+        raise ModelError(f"mean {mean} and std {std} are not those of values from 0 to 1", where=where)
+    return Preprocessing(spec, mean, std)
 
 
 def _spec(
@@ -79,19 +82,34 @@ def _spec(
     size = raw.get("size") or {}
     if isinstance(size, int):
         size = {"shortest_edge": size}
-    if "height" in size and not raw.get("do_center_crop"):
-        if size["height"] != size["width"]:
-            raise ModelError(f"a size of {size['height']} x {size['width']} is not square", where=where)
-        return InputSpec(side_px=input_px or int(size["height"]), fit="squash", filter=resample)
-    if "shortest_edge" in size and raw.get("do_center_crop"):
+    if isinstance(size, Mapping) and "height" in size and not raw.get("do_center_crop"):
+        return InputSpec(side_px=input_px or _side(size, where), fit="squash", filter=resample)
+    if isinstance(size, Mapping) and "shortest_edge" in size and raw.get("do_center_crop"):
         # transformers halves an odd margin downwards, torchvision (and we) to the even number: at most 1 px apart
-        crop = raw.get("crop_size") or size["shortest_edge"]
-        side = int(crop["height"] if isinstance(crop, Mapping) else crop)
-        shorter = int(size["shortest_edge"])
+        shorter = _pixels(size["shortest_edge"], where)
+        side = _side(raw.get("crop_size") or shorter, where)
+        if side > shorter:  # transformers pads with black
+            raise ModelError(f"a crop of {side} px out of {shorter} px is not supported", where=where)
         if input_px is not None:  # keep the margin that the crop leaves
             shorter, side = round(shorter * input_px / side), input_px
         return InputSpec(side_px=side, fit="crop", filter=resample, resize_px=None if shorter == side else shorter)
     raise ModelError(f"size {size!r} is neither a square nor a shorter edge with a centre crop", where=where)
+
+
+def _side(size: object, where: str) -> int:
+    """The side of a square, which processor files give as one number, or as height and width."""
+    if not isinstance(size, Mapping):
+        return _pixels(size, where)
+    height, width = _pixels(size.get("height"), where), _pixels(size.get("width"), where)
+    if height != width:
+        raise ModelError(f"a size of {height} x {width} is not square", where=where)
+    return height
+
+
+def _pixels(value: object, where: str) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ModelError(f"{value!r} is not a size in pixels", where=where)
+    return value
 
 
 def _triple(raw: Mapping[str, Any], key: str, where: str) -> Triple:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from deepdupe_daemon.errors import ModelError
 from deepdupe_daemon.model import InputSpec
@@ -56,6 +56,7 @@ class Preset:
     batch_size_cuda: int = 400
     batch_size_cpu: int = 8  # beyond 8 a batch buys nothing on a processor, and holds up live arrivals
     tags: tuple[str, ...] = field(default=())
+    config: Mapping[str, Any] = field(default_factory=dict)  # transformers: what tells it from others of its dimension
 
     @property
     def embeddings(self) -> tuple[str, ...]:
@@ -93,6 +94,7 @@ def _dinov3(
     name: str, title: str, repo: str, parameters: int, dim: int, *, sat: bool = False, batch_size_cuda: int = 400
 ) -> Preset:
     convnext = "convnext" in name
+    gated_mlp = "-plus-" in name or "-7b-" in name
     return Preset(
         name=name,
         title=title,
@@ -109,6 +111,7 @@ def _dinov3(
         mean=SAT_MEAN if sat else IMAGENET_MEAN,
         std=SAT_STD if sat else IMAGENET_STD,
         batch_size_cuda=batch_size_cuda,
+        config={"depths": [3, 3, 9 if "tiny" in name else 27, 3]} if convnext else {"use_gated_mlp": gated_mlp},
     )
 
 

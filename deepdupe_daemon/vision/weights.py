@@ -76,10 +76,19 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 _AGAIN = "fetch or copy it again"
 
 
+#: how a Git LFS pointer begins, which stands in a clone for the file itself (its specification, version 1)
+_POINTER = b"version https://git-lfs"
+
+
 def check_whole(path: Path) -> None:
     """Raises ModelError where `path` is visibly not a whole weights file. Reads little of it."""
     if not path.is_file():
         raise ModelError("there is no such file", where=str(path))
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise ModelError(
+                "is a Git LFS pointer, not the weights themselves", where=str(path), hint="`git lfs pull` brings them"
+            )
     if path.suffix == ".safetensors":
         safetensors_shapes(path)
     elif not zipfile.is_zipfile(path) and path.stat().st_size > 0:

@@ -139,6 +139,14 @@ alerts:
             "models:\n  - name: a\n    mean: [1, 2]",
             "3: models[0].mean: found a list of 2; allowed: a list of 3 numbers",
         ),
+        (
+            "models:\n  - name: a\n    mean: [123.7, 116.3, 103.5]\n    std: [0.2, 0.2, 0.2]",
+            "3: models[0].mean: found [123.7, 116.3, 103.5]; allowed: three numbers from 0 to 1 (of 255: divide",
+        ),
+        (
+            "models:\n  - name: a\n    mean: [0.5, 0.5, 0.5]\n    std: [58, 57, 57]",
+            "4: models[0].std: found [58.0, 57.0, 57.0]; allowed: three numbers above 0, at most 1 (of 255: divide",
+        ),
         ("models:\n  - name: a\n    mean: [0, 0, 0]", "2: models[0]: found one of mean and std; allowed: both"),
         ("intake:\n  exclude:\n    - '[a'", "3: intake.exclude[0]: found the glob '[a' with [ and no ]; allowed: \\["),
         (

@@ -296,7 +296,8 @@ def test_an_open_clip_repository_is_taken_by_name(tmp_path: Path) -> None:
 
 
 def test_offline_asks_nobody(hub: Hub, tmp_path: Path) -> None:
-    for options, more in (({"offline": True}, {}), ({}, {"HF_HUB_OFFLINE": "1"})):
+    switched: list[dict[str, str]] = [{"HF_HUB_OFFLINE": "1"}, {"TRANSFORMERS_OFFLINE": "true"}]
+    for options, more in (({"offline": True}, {}), *(({}, each) for each in switched)):
         with pytest.raises(ModelError, match="switched off"):
             fetch_model(model(tmp_path, **options), environ=environ(hub, **more))
     assert not hub.requests

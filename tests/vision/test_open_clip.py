@@ -68,7 +68,7 @@ def weights(tmp_path: Path) -> Path:
     return save_safetensors(tiny_clip().state_dict(), tmp_path / "own.safetensors")
 
 
-@pytest.mark.parametrize("form", ["safetensors", "pt", "training", "parallel", "zipless"])
+@pytest.mark.parametrize("form", ["safetensors", "pt", "training", "parallel", "wrapped", "zipless"])
 def test_each_form_of_a_checkpoint_equals_encode_image(tmp_path: Path, form: str) -> None:
     model = tiny_clip()
     state = model.state_dict()
@@ -81,11 +81,26 @@ def test_each_form_of_a_checkpoint_equals_encode_image(tmp_path: Path, form: str
         torch.save({"epoch": 3, "name": "run", "state_dict": state, "optimizer": {"lr": 0.1}}, file)
     elif form == "parallel":
         torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, file)
+    elif form == "wrapped":
+        torch.save({"model": {f"_orig_mod.module.{key}": value for key, value in state.items()}}, file)
     else:
         torch.save(state, file, _use_new_zipfile_serialization=False)
     embedder = tiny(file)
     batch = inputs(embedder, 7)
     assert worst_cosine(embedder.embed(batch)["tiny.final"], reference(model, batch)) > 0.999999
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_half_precision_checkpoint_runs_in_fp32_where_asked(tmp_path: Path, dtype: torch.dtype) -> None:
+    model = tiny_clip()
+    embedder = tiny(
+        save_safetensors(
+            {key: value.to(dtype) for key, value in model.state_dict().items()}, tmp_path / "h.safetensors"
+        )
+    )
+    assert embedder.describe() == "tiny fp32 on cpu"
+    batch = inputs(embedder, 4)
+    assert worst_cosine(embedder.embed(batch)["tiny.final"], reference(model, batch)) > 0.999
 
 
 def test_both_embeddings_come_from_one_forward_and_equal_the_single_runs(weights: Path) -> None:

@@ -91,6 +91,10 @@ def test_fp16_is_never_tried_on_a_processor() -> None:
 def test_a_network_that_is_not_finite_in_fp32_is_refused() -> None:
     with pytest.raises(ModelError, match="not finite, in fp32"):
         choose_precision(loaded(broken_in(torch.float32)), CPU, "auto", Paced(0.1, 0.1))
+    with pytest.raises(ModelError, match="not finite, in fp32"):
+        choose_precision(loaded(broken_in(torch.float32)), CPU, "fp32", SystemClock())
+    with pytest.raises(ModelError, match="not finite, in fp32"):
+        _Trial(loaded(broken_in(torch.float16, torch.bfloat16, torch.float32)), CPU, SystemClock()).best_on_cuda()
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from deepdupe_daemon.config import ModelConfig
 from deepdupe_daemon.errors import ConfigError, ModelError
 from deepdupe_daemon.model import F32Array
-from deepdupe_daemon.vision import PRESETS, Embedder, load_embedder, plan_model
+from deepdupe_daemon.vision import PRESETS, Embedder, VisionNotice, load_embedder, plan_model
 from deepdupe_daemon.vision.presets import IMAGENET_MEAN, SAT_MEAN, SAT_STD
 from tests.vision.embedder_contract import check_contract, inputs
 from tests.vision.networks import hub_snapshot
@@ -156,6 +157,35 @@ def test_other_input_sizes_are_refused(folder: Path) -> None:
         load(folder, input_px=72)
 
 
+def test_a_processor_file_of_another_size_is_held_against_the_patches(tmp_path: Path) -> None:
+    """As `input_px` is; but for the very size that the network was trained at, which cuts off what it did there."""
+    assert load(save(vit(), tmp_path / "whole", side_px=96)).spec.side_px == 96
+    folder = save(vit(), tmp_path / "cut", side_px=100)
+    with pytest.raises(ModelError, match=r"a size of 100 is no multiple of the patch size 16.*set input_px: 96"):
+        load(folder)
+    assert load(folder, input_px=96).spec.side_px == 96
+    assert load(save(vit(image_size=100), tmp_path / "trained", side_px=100)).spec.side_px == 100
+
+
+def test_a_config_of_fewer_layers_than_the_weights_have_is_refused(folder: Path) -> None:
+    """The trap: transformers leaves out what it finds no place for, and runs half a network."""
+    config = json.loads((folder / "config.json").read_text())
+    for key in ("out_features", "out_indices", "stage_names"):
+        config.pop(key, None)
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
+    with pytest.raises(ModelError, match=r"17 tensors have no place, \S*layer\.1\."):
+        load(folder)
+
+
+def test_a_head_that_is_not_used_is_put_on_record(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    save_file({**state, "classifier.0.weight": torch.zeros(3)}, folder / "model.safetensors", {"format": "pt"})
+    notices: list[VisionNotice] = []
+    model = ModelConfig(name="own", backend="transformers", weights=str(folder), device="cpu", precision="fp32")
+    load_embedder(model, environ={"HOME": "/nowhere"}, on_notice=notices.append)
+    assert "own: 1 tensors of the weights are not used, classifier.0.weight first" in [each.text for each in notices]
+
+
 def test_only_the_pooler_is_offered(folder: Path) -> None:
     for embedding in ("final", "hidden", "both", "hash"):
         with pytest.raises(ConfigError, match="allowed: pooler"):
@@ -210,6 +240,13 @@ def test_each_damage_is_named_without_a_stack_trace(folder: Path, damage: str) -
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such folder"):
         load(tmp_path / "gone")
+    with pytest.raises(ModelError, match=r"openai: there is no such folder.*ORG/NAME"):
+        load(None, name="dinov3-vit-l-16", backend=None, weights="openai")
+
+
+def test_a_file_of_a_folder_is_told_from_the_folder(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.safetensors: is a file.*name its folder"):
+        load(folder / "model.safetensors")
 
 
 def test_a_preset_refuses_another_networks_folder(tmp_path: Path) -> None:
@@ -220,6 +257,10 @@ def test_a_preset_refuses_another_networks_folder(tmp_path: Path) -> None:
     other = save(convnext(), tmp_path / "convnext")
     with pytest.raises(ModelError, match="holds a dinov3_convnext network, dinov3-vit-s-16 is dinov3_vit"):
         load(other, name="dinov3-vit-s-16", backend=None)
+    plus = save(vit(hidden_size=384, num_attention_heads=6, num_hidden_layers=1, use_gated_mlp=True), tmp_path / "plus")
+    with pytest.raises(ModelError, match="use_gated_mlp is True, not False"):
+        load(plus, name="dinov3-vit-s-16", backend=None)
+    assert load(plus, name="dinov3-vit-s-plus-16", backend=None).spaces[0].dim == 384
     large = save(vit(hidden_size=1024, num_attention_heads=16, num_hidden_layers=1), tmp_path / "large", side_px=224)
     with pytest.raises(ModelError, match="belongs to another checkpoint"):
         load(large, name="dinov3-vit-l-16-sat493m", backend=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,10 @@ __all__ = ["ClipTower", "load"]
 _PREFIX = "visual."
 #: entries that OpenAI's own state dicts carry beside the weights
 _OPENAI_KEYS = frozenset({"input_resolution", "context_length", "vocab_size"})
+#: where training programs keep the state dict among other things, open_clip's own first
+_HOLDERS = ("state_dict", "model_state_dict", "model")
+#: what torch's DistributedDataParallel and torch.compile put before each name
+_WRAPPERS = ("module.", "_orig_mod.")
 
 
 class ClipTower(nn.Module):
@@ -72,7 +77,7 @@ def load(plan: ModelPlan) -> LoadedModel:
     plan = _refined(plan, digest, openai_form=openai_form)
     config = plan.open_clip_config or {}
     visual = _tower(config, plan, on=torch.device("meta"))
-    _fit_positions(state, visual)
+    _fit_positions(state, visual, plan)
     _assign(visual, state, plan, file)
     if any(tensor.is_meta for tensor in (*visual.parameters(), *visual.buffers())):
         # a buffer that no checkpoint holds (rotary tables of timm towers): built with its values, then loaded again
@@ -120,18 +125,24 @@ def _visual_state(file: Path) -> tuple[dict[str, Tensor], bool]:
         if "mmap can only be used" not in str(problem):
             raise
         raw = torch.load(file, map_location="cpu", weights_only=True)  # the format before torch 1.6
-    if isinstance(raw, Mapping) and isinstance(raw.get("state_dict"), Mapping):  # as open_clip's training writes it
-        raw = raw["state_dict"]
+    if isinstance(raw, Mapping):
+        raw = next((raw[key] for key in _HOLDERS if isinstance(raw.get(key), Mapping)), raw)
     if not isinstance(raw, Mapping):
         raise ModelError(f"holds a {type(raw).__name__}, not a state dict", where=str(file))
-    tensors = {key: value for key, value in raw.items() if isinstance(value, Tensor)}
+    tensors = {str(key): value for key, value in raw.items() if isinstance(value, Tensor)}
     return _stripped(tensors), bool(_OPENAI_KEYS & set(raw))
 
 
 def _stripped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of the visual tower without `visual.`, and without the `module.` that parallel training puts before it."""
-    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    """Keys of the visual tower without `visual.`, and without what wrappers put before it."""
+    plain = {_unwrapped(key): value for key, value in state.items()}
     return {key.removeprefix(_PREFIX): value for key, value in plain.items() if key.startswith(_PREFIX)}
+
+
+def _unwrapped(key: str) -> str:
+    while key.startswith(_WRAPPERS):
+        key = key.split(".", 1)[1]
+    return key
 
 
 def _refined(plan: ModelPlan, digest: str, *, openai_form: bool) -> ModelPlan:
@@ -150,10 +161,11 @@ def _refined(plan: ModelPlan, digest: str, *, openai_form: bool) -> ModelPlan:
     if known is not None and not plan.constants_known:
         preprocessing = Preprocessing(plan.spec, known.mean, known.std)
     if quick is None or (known is None and not plan.constants_known):
+        taken = "GELU and " if quick is None else ""
+        remedy = f"architecture ({plan.network}-quickgelu), " if quick is None else ""
         notices.append(
-            f"{plan.name}: neither {name} nor a .json beside it says how it was trained: taking "
-            f"{'QuickGELU' if quick else 'GELU'} and mean {preprocessing.mean}; if that is wrong, set architecture "
-            f"({plan.network}-quickgelu), mean and std"
+            f"{plan.name}: neither {name} nor a .json beside it says how it was trained: taking {taken}mean "
+            f"{preprocessing.mean}; if that is wrong, set {remedy}mean and std"
         )
     network = f"{plan.network}-quickgelu" if quick else plan.network
     return dataclasses.replace(
@@ -161,9 +173,22 @@ def _refined(plan: ModelPlan, digest: str, *, openai_form: bool) -> ModelPlan:
     )
 
 
-def _fit_positions(state: dict[str, Tensor], visual: nn.Module) -> None:
-    """Interpolate the position embeddings where input_px is not what the weights were trained at."""
+def _fit_positions(state: dict[str, Tensor], visual: nn.Module, plan: ModelPlan) -> None:
+    """Interpolate the position embeddings where the configuration asks for another input than the architecture's.
+
+    Raises ModelError where nobody asked: then the weights are those of the architecture at another input size.
+    """
     if "positional_embedding" in state and isinstance(visual, VisionTransformer):
+        own_px = (plan.open_clip_config or {})["vision_cfg"].get("image_size", 224)
+        rows = len(state["positional_embedding"])
+        same_patches = "conv1.weight" in state and state["conv1.weight"].shape == visual.conv1.weight.shape
+        if plan.spec.side_px == own_px and same_patches and rows != len(visual.positional_embedding):
+            trained_px = math.isqrt(rows - 1) * visual.patch_size[0]
+            raise ModelError(
+                f"was trained at {trained_px} px, {plan.network} is a network of {own_px} px",
+                where=str(plan.files[0]),
+                hint=f"set input_px: {trained_px}, or name the architecture that these weights belong to",
+            )
         prefixed = {f"{_PREFIX}positional_embedding": state["positional_embedding"]}
         resize_pos_embed(prefixed, SimpleNamespace(visual=visual))
         state["positional_embedding"] = prefixed[f"{_PREFIX}positional_embedding"]
@@ -172,7 +197,11 @@ def _fit_positions(state: dict[str, Tensor], visual: nn.Module) -> None:
 def _assign(visual: nn.Module, state: Mapping[str, Tensor], plan: ModelPlan, file: Path) -> None:
     where, hint = str(file), "name the preset or architecture that these weights belong to"
     if not state:
-        raise ModelError("holds no visual tower", where=where, hint="expected an open_clip checkpoint")
+        raise ModelError(
+            "holds no visual tower",
+            where=where,
+            hint="expected an open_clip checkpoint, with names that begin with `visual.`; transformers writes others",
+        )
     wanted = {name: tuple(tensor.shape) for name, tensor in visual.state_dict().items()}
     missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     if missing or extra:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Set as AbstractSet
+
 import torch
 import transformers
 from torch import Tensor, nn
@@ -45,9 +48,39 @@ def load(plan: ModelPlan) -> LoadedModel:
             where=str(plan.folder),
             hint="fetch the whole folder again",
         )
+    plan = _unused_named(plan, model, sorted(str(key) for key in report["unexpected_keys"]))
     tower = PoolerTower(model).eval()
 
     def place(device: torch.device, dtype: torch.dtype) -> Tower:
         return placed(tower, device, dtype, plan.files)
 
     return LoadedModel(plan, digest, parameter_count(tower), place)
+
+
+def _unused_named(plan: ModelPlan, model: nn.Module, unused: list[str]) -> ModelPlan:
+    """The plan with a record of what the network has no place for, such as a classifier's head.
+
+    Raises ModelError where it is a part of the network itself: the configuration is of a smaller one.
+    """
+    if not unused:
+        return plan
+    modules = {name for name, _ in model.named_modules()}
+    cut = [key for key in unused if _is_of_a_further_layer(key, modules)]
+    if cut:
+        raise ModelError(
+            f"is another network than its config.json says: {len(cut)} tensors have no place, {cut[0]} first",
+            where=str(plan.folder),
+            hint="fetch the whole folder again",
+        )
+    notice = f"{plan.name}: {len(unused)} tensors of the weights are not used, {unused[0]} first"
+    return dataclasses.replace(plan, notices=(*plan.notices, notice))
+
+
+def _is_of_a_further_layer(key: str, modules: AbstractSet[str]) -> bool:
+    """Whether `key` belongs to a numbered part, such as `model.layer.12`, of a list that ends before it."""
+    parts = key.split(".")
+    return any(
+        part.isdigit() and ".".join(parts[:at]) in modules and ".".join(parts[: at + 1]) not in modules
+        for at, part in enumerate(parts)
+        if at > 0
+    )

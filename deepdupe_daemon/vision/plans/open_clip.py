@@ -148,7 +148,7 @@ def _from_path(name: str, stated: _Stated | None, path: Path) -> OpenClipChoice:
     if stated is None:
         raise ConfigError("open_clip needs an architecture, such as ViT-B-16", where=name)
     base, config, quick = stated
-    tag = tag_named_in(base, f"{path.parent.name}/{path.name}")
+    tag = tag_named_in(base, _named_as(path, file))
     said = f"its name says {tag.tag}" if tag else ""
     if is_torchscript(file):
         tag = TAGS.get(base, {}).get("openai", OPENAI)
@@ -156,7 +156,10 @@ def _from_path(name: str, stated: _Stated | None, path: Path) -> OpenClipChoice:
     spec = _spec(config, {}, str(file))
     if tag is None:
         plain = Preprocessing(spec, CLIP_MEAN, CLIP_STD)
-        return OpenClipChoice(base, config, file, plain, quick_gelu=quick, constants_known=False)
+        notices: tuple[str, ...] = ()
+        if quick is None and "quickgelu" in file.name.lower():
+            quick, notices = True, (f"{name}: {file.name}: its name says QuickGELU, so it is on",)
+        return OpenClipChoice(base, config, file, plain, quick_gelu=quick, constants_known=False, notices=notices)
     if quick and not tag.quick_gelu:
         raise ConfigError(
             f"{said}, and those weights were trained with GELU", where=str(file), hint=f"set architecture: {base}"
@@ -237,6 +240,13 @@ def _file_in(path: Path) -> Path:
         what = "no checkpoint" if not found else f"{len(found)} checkpoints"
         raise ModelError(f"holds {what}", where=str(path), hint="name the file itself")
     return found[0]
+
+
+def _named_as(path: Path, file: Path) -> str:
+    """What the names around a checkpoint say: its folder, itself, and the repository whose snapshot it lies in."""
+    snapshots = file.parent.parent  # of a Hugging Face cache: models--ORG--NAME/snapshots/COMMIT/FILE
+    repo = snapshots.parent.name if snapshots.name == "snapshots" else ""
+    return f"{repo}/{path.parent.name}/{path.name}"
 
 
 def _sidecar(file: Path) -> tuple[Path, Mapping[str, Any]] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from deepdupe_daemon.errors import ConfigError, ModelError, WeightsAbsent
+from deepdupe_daemon.errors import ConfigError, ModelError, ModelUnavailable, WeightsAbsent
 from deepdupe_daemon.model import InputSpec, SpaceKey
 from deepdupe_daemon.vision.download import Progress
 from deepdupe_daemon.vision.fetch import fetch_snapshot
@@ -57,6 +58,23 @@ def plan_model(model: ModelConfig, *, environ: Mapping[str, str], on_progress: P
     ConfigError for what the configuration asks wrongly, ModelError for files that cannot be used, ModelUnavailable for
     what cannot be fetched now.
     """
+    try:
+        return _planned(model, environ, on_progress)
+    except (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as problem:
+        raise ModelError(
+            f"cannot be read: {problem.strerror}",
+            where=os.fsdecode(problem.filename or model.name),
+            hint=f"user {os.geteuid()} needs to read it, and to enter each folder above it",
+        ) from problem
+    except OSError as problem:
+        raise ModelUnavailable(
+            f"cannot be read now: {problem.strerror}",
+            where=os.fsdecode(problem.filename or model.name),
+            hint="check the disk, or the network that it hangs on",
+        ) from problem
+
+
+def _planned(model: ModelConfig, environ: Mapping[str, str], on_progress: Progress | None) -> ModelPlan:
     known = PRESETS.get(model.name)
     backend = _backend(model, known)
     constants = (model.mean, model.std) if model.mean is not None and model.std is not None else None
@@ -211,8 +229,10 @@ def _transformers(asked: _Asked, outline: ModelPlan) -> ModelPlan:
         raise ConfigError("transformers needs weights: a folder or a Hugging Face repository", where=model.name)
     folder = Path(named).expanduser()
     if not folder.is_dir():
+        if folder.is_file():
+            raise ModelError("is a file", where=named, hint=f"name its folder, which holds {CONFIG_NAME} too")
         if folder.is_absolute() or named.count("/") != 1 or named.startswith("."):
-            raise ModelError("there is no such folder", where=named)
+            raise ModelError("there is no such folder", where=named, hint="weights: a folder, or ORG/NAME of the hub")
         names = (CONFIG_NAME, PROCESSOR_NAME, *WEIGHTS_NAMES)
         folder = asked.snapshot(named, names, _is_whole_folder, gated=known.gated if known else False)
     choice = choose_folder(folder, preset=known, input_px=model.input_px, constants=asked.constants)

@@ -46,13 +46,27 @@ def choose_folder(
         )
     for file in files:
         check_whole(file)
+    preprocessing = _preprocessing(folder, preset, input_px, constants)
     patch = config.get("patch_size", preset.patch_px if preset else 1)
-    if input_px is not None and isinstance(patch, int) and input_px % patch:
+    _check_side(preprocessing.spec.side_px, patch, input_px, config.get("image_size"), folder)
+    return FolderChoice(folder, files, model_type, preprocessing)
+
+
+def _check_side(side_px: int, patch: object, input_px: int | None, own_px: object, folder: Path) -> None:
+    """Raises where the network would cut a part of the picture off silently, unless it was trained so."""
+    if not isinstance(patch, int) or patch < 1 or side_px % patch == 0 or (input_px is None and side_px == own_px):
+        return
+    what = f"{side_px} is no multiple of the patch size {patch}"
+    nearest = side_px // patch * patch or patch
+    if input_px is not None:
         raise ConfigError(
-            f"input_px {input_px} is no multiple of the patch size {patch}",
-            hint=f"the rest would be cut off silently; {input_px // patch * patch or patch} is the nearest below",
+            f"input_px {what}", hint=f"the rest would be cut off silently; {nearest} is the nearest below"
         )
-    return FolderChoice(folder, files, model_type, _preprocessing(folder, preset, input_px, constants))
+    raise ModelError(
+        f"a size of {what}: the rest would be cut off silently",
+        where=str(folder / PROCESSOR_NAME),
+        hint=f"set input_px: {nearest}",
+    )
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -87,6 +101,13 @@ def _check_preset(folder: Path, config: dict[str, Any], model_type: str, preset:
         raise ModelError(
             f"holds a {model_type} of {dim} dimensions, {preset.name} has {wanted}", where=str(folder), hint=hint
         )
+    for key, value in preset.config.items():
+        if config.get(key, value) != value:  # left out it is the network's own default
+            raise ModelError(
+                f"is another network than {preset.name}: {key} is {config[key]}, not {value}",
+                where=str(folder / CONFIG_NAME),
+                hint=hint,
+            )
 
 
 def _preprocessing(
