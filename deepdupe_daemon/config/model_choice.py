@@ -57,6 +57,11 @@ class ModelConfig(Section):
         default=None,
         description="Most pictures in one forward pass; lowered to what the device holds. null: the preset's own.",
     )
+    linger_ms: Annotated[Number, Field(ge=0, le=1000)] = Field(
+        default=0.0,
+        description="Milliseconds that an idle device waits for a batch to fill; of several models, the longest counts "
+        "for all. 0: it starts at once with what is there, which is best but for very fast models.",
+    )
     input_px: Annotated[Count, Field(ge=16, le=4096)] | None = Field(
         default=None, description="Side of the input picture, in pixels. null: the preset's own."
     )

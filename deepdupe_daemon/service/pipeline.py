@@ -100,6 +100,7 @@ class Pipeline:
         self.forward = ForwardThread(
             models.load,
             clock=clock,
+            linger_s=max(model.linger_ms for model in config.models) / 1000,
             on_done=self._embedded,
             on_ready=self._models_ready,
             on_failed=lambda error: on_fatal("forward", error),

@@ -47,7 +47,8 @@ class ForwardStatus:
 
 
 class ForwardThread:
-    """Embeds jobs in greedy batches: what waits when the device falls free is the next batch; there is no timer.
+    """Embeds jobs in greedy batches: what waits when the device falls free is the next batch; there is no timer, unless
+    `linger_s` has an idle device wait for a batch to fill: for models that are faster than jobs are handed over.
 
     `embedders` may be a call that loads them; it runs in the forward thread, so that `start` returns at once and the
     thread that loads a model owns it. Every embedder sees the same batch, as large as the smallest learned ceiling,
@@ -66,6 +67,7 @@ class ForwardThread:
         on_done: Callable[[Done], None],
         max_waiting: int = 1024,
         patience_s: float = 1.0,
+        linger_s: float = 0.0,
         on_ready: Callable[[tuple[SpaceKey, ...]], None] | None = None,
         on_failed: Callable[[DeepDupeError], None] | None = None,
         on_notice: Callable[[VisionNotice], None] | None = None,
@@ -76,7 +78,8 @@ class ForwardThread:
         self._on_ready = on_ready or (lambda _spaces: None)
         self._on_failed = on_failed or (lambda _error: None)
         self._on_notice = on_notice or (lambda _notice: None)
-        self._waiting = Waiting(max_waiting)
+        self._waiting = Waiting(max_waiting, clock)
+        self._linger_s = linger_s
         self._pace = Pace(patience_s)  # the forward thread's own
         self._thread = threading.Thread(target=self._run, name="forward", daemon=True)
         self._settled = threading.Event()  # ready, failed or stopped
@@ -177,7 +180,9 @@ class ForwardThread:
         while True:
             limit = min(runner.ceiling.now for runner in runners)
             backfill_limit = self._pace.allowed(limit)
-            jobs = [] if self._out_of_time() else self._waiting.take(limit, backfill_limit, wait=flying is None)
+            jobs = []
+            if not self._out_of_time():
+                jobs = self._waiting.take(limit, backfill_limit, wait=flying is None, linger_s=self._linger_s)
             begun = self._take_off(runners, jobs) if jobs else None
             if flying is not None:
                 self._land(flying, runners)

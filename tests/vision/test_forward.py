@@ -149,6 +149,31 @@ def test_a_long_backfill_goes_in_batches_of_a_seconds_work(forward: Make) -> Non
     assert results.batches[-1] == [100, 101, 102, 103]
 
 
+def test_an_idle_device_that_lingers_takes_a_full_batch_at_once(forward: Make) -> None:
+    """An hour is never waited out: the lane is full before, here by its third job."""
+    embedder, results = FakeEmbedder(batch_ceiling=3), Results()
+    thread = forward([embedder], results, linger_s=3600.0)
+    assert thread.wait_ready(WAIT_S)
+    for at in range(6):
+        thread.submit(job(at, embedder))
+    results.wait(6)
+    assert results.batches == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_lingering_ends_with_its_time_and_with_a_stop(live: bool, forward: Make) -> None:
+    embedder, results = FakeEmbedder(batch_ceiling=3), Results()
+    thread = forward([embedder], results, linger_s=0.05)
+    thread.submit(job(0, embedder, live=live))
+    results.wait(1)
+    patient, drained = FakeEmbedder(batch_ceiling=3), Results()
+    thread = forward([patient], drained, linger_s=3600.0)
+    assert thread.wait_ready(WAIT_S)
+    thread.submit(job(1, patient, live=live))
+    assert thread.stop(WAIT_S)
+    assert drained.batches == [[1]]
+
+
 def test_a_full_lane_blocks_its_submitter_and_not_the_other_lane(forward: Make) -> None:
     embedder, results = Gated(), Results()
     thread = forward([embedder], results, max_waiting=2)
