@@ -32,8 +32,8 @@ from deepdupe_daemon.model import InputSpec, U8Array
 from deepdupe_daemon.vision import DecoderPool
 from deepdupe_daemon.vision.decode.colour import Profiles
 from deepdupe_daemon.vision.decode.opening import load_decoders
-from deepdupe_daemon.vision.decode.refusal import Refusal
 from deepdupe_daemon.vision.decode.picture import decode_picture
+from deepdupe_daemon.vision.decode.refusal import Refusal
 from deepdupe_daemon.vision.decode.resample import resample, to_uint8
 from deepdupe_daemon.vision.decode.sight import Decoder, _finish
 from deepdupe_daemon.vision.decode.source import Source, read_source
@@ -211,8 +211,8 @@ def _imagededup_phash(data: bytes) -> object:
 
 
 def test_all_that_we_compute_against_a_perceptual_hash_alone(data_dir: Path) -> None:
-    """Digest, decode, PDQ with its variants, EXIF facts, CLIP's input and the verifier's picture, against pHash alone as
-    two libraries make it from a plain open.
+    """Digest, decode, PDQ with its variants, EXIF facts, CLIP's input and the verifier's picture, against pHash alone
+    as two libraries make it from a plain open.
 
     The verifier's picture costs a decode of its own, which the daemon makes of candidates alone: hence two columns.
     """
