@@ -173,7 +173,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_its_copy_named(given: Given, 
     save(photo(1), given.photos / "a.png")
     given.state.mkdir(mode=0o700)
     create_file(str(given.state / "ledger.sqlite"), STEPS[:-1])
-    with running(given.write()) as service:
+    with service_thread(given.write()) as service:
         eventually(lambda: service.told(Kind.READY), timeout_s=60)
         eventually(lambda: counts(given) == {FileState.INDEXED: 1}, timeout_s=60)
     assert service.failure is None
