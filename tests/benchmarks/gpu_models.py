@@ -1,9 +1,11 @@
 """The networks on a device: `python -m tests.benchmarks.gpu_models [--device cuda] [--models ...] [--pictures DIR]`.
 
-For each: load time and memory; images per second of the forward alone at several batch sizes, staged (gathered,
-copied, computed, copied back, two batches in flight), and end to end from files through decoding workers and the
-forward thread; the share of the device's own matrix rate; the worst cosine to float32. Weights are random: speed is
-real, and so are shapes, number formats and memory. `--device cpu` shows that the script runs.
+All are loaded, and stay resident side by side, as in the service. For each: load time and memory; images per second of
+the forward alone at several batch sizes, staged (gathered, copied, computed, copied back, two batches in flight), and
+end to end from files through decoding workers and the forward thread; the share of the device's own matrix rate; the
+worst cosine to float32 over the pictures. Then all together: end to end with each picture through each network, and the
+memory. Weights are random: speed is real, and so are shapes, number formats and memory. `--device cpu` shows that the
+script runs.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from deepdupe_daemon.vision import DecoderPool, Embedder, ForwardThread, Job, Vi
 from deepdupe_daemon.vision.embedder import StagedEmbedder, input_shape
 from deepdupe_daemon.vision.resident import ResidentEmbedder
 from tests.vision.networks import DINOV3_SIZES, save_dinov3, save_safetensors
-from tests.vision.pictures import photo_files
+from tests.vision.pictures import photo_files, seen_inputs
 
 #: multiply-adds of one picture at the presets' input size, in 1e9 (timm's published figures, and torch's FlopCounter)
 GMACS = {"clip-vit-l-14": 81.0, "clip-vit-b-32": 4.41, "dinov3-vit-l-16": 62.8, "dinov3-vit-s-16": 4.70}
@@ -115,16 +117,17 @@ def _flights(embedder: Embedder, rows: list[U8Array]) -> Iterator[int]:
         flying.rows()
 
 
-def end_to_end(embedder: Embedder, photos: Sequence[Path], seconds: float) -> float:
-    """Images a second from files, over and over, through the decoding workers and the forward thread."""
+def end_to_end(embedders: Sequence[Embedder], photos: Sequence[Path], seconds: float) -> float:
+    """Images a second from files, over and over, through the decoding workers and each of the networks."""
     done = count = 0
 
     def collect(batch: list[tuple[Job, object]]) -> None:
         nonlocal done
         done += len(batch)
 
-    pool = DecoderPool(DecoderConfig(), [embedder.spec], clock=CLOCK, claim=lambda *_: True)
-    forward = ForwardThread([_Kept(embedder)], clock=CLOCK, on_done=collect)  # type: ignore[arg-type]
+    specs = list(dict.fromkeys(embedder.spec for embedder in embedders))
+    pool = DecoderPool(DecoderConfig(), specs, clock=CLOCK, claim=lambda *_: True)
+    forward = ForwardThread([_Kept(each) for each in embedders], clock=CLOCK, on_done=collect)  # type: ignore[misc]
     pool.start()
     forward.start()
     forward.wait_ready(60)
@@ -162,9 +165,8 @@ class _Kept:
         pass
 
 
-def measured(
-    name: str, arguments: argparse.Namespace, folder: Path, peak: float, photos: Sequence[Path]
-) -> dict[str, Any]:
+def loaded(name: str, arguments: argparse.Namespace, folder: Path) -> tuple[ResidentEmbedder, dict[str, Any]]:
+    """The network, resident, and what its load took."""
     weights = weights_of(name, folder)
     notices: list[VisionNotice] = []
     model = ModelConfig(
@@ -174,33 +176,50 @@ def measured(
         batch_size=arguments.batch,
         embedding="both" if name.startswith("clip") else None,
     )
-    started_s = CLOCK.monotonic_s()
+    before_mb, started_s = _device_mb(arguments.device), CLOCK.monotonic_s()
     embedder = load_embedder(model, environ={}, on_notice=notices.append)
-    load_s = CLOCK.monotonic_s() - started_s
     assert isinstance(embedder, ResidentEmbedder)
+    return embedder, {
+        "model": embedder.describe(),
+        "batch_ceiling": embedder.batch_ceiling,
+        "load_s": round(CLOCK.monotonic_s() - started_s, 2),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "device_mb": _device_mb(arguments.device) - before_mb,
+        "notices": [notice.text for notice in notices],
+    }
+
+
+def measured(
+    name: str, embedder: ResidentEmbedder, arguments: argparse.Namespace, peak: float, photos: Sequence[Path]
+) -> dict[str, Any]:
+    """Rates and closeness of one network, with the others resident beside it."""
     device = embedder._device
-    sizes = [size for size in (*BATCHES, embedder.batch_ceiling) if size <= embedder.batch_ceiling]
-    sizes = sorted(set(sizes))
+    sizes = sorted({size for size in (*BATCHES, embedder.batch_ceiling) if size <= embedder.batch_ceiling})
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     forward = forward_rates(embedder, device, sizes, arguments.seconds)
     staged = staged_rates(embedder, sizes, arguments.seconds)
-    probes = np.random.default_rng(1).integers(0, 256, (arguments.cosines, *input_shape(embedder.spec)), dtype=np.uint8)
+    if photos:
+        probes = np.stack(seen_inputs(photos[: arguments.cosines], embedder.spec))
+    else:
+        shape = (arguments.cosines, *input_shape(embedder.spec))
+        probes = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     rows = [embedder.embed(probes[at : at + 50]) for at in range(0, len(probes), 50)]
     exact = [embedder.embed_in_fp32(probes[at : at + 50]) for at in range(0, len(probes), 50)]
     cosine = min(float((a[key] * b[key]).sum(axis=1).min()) for a, b in zip(rows, exact, strict=True) for key in a)
-    found = {
-        "model": embedder.describe(),
-        "load_s": round(load_s, 2),
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "device_mb": torch.cuda.max_memory_allocated(device) >> 20 if device.type == "cuda" else 0,
+    return {
+        "peak_device_mb": torch.cuda.max_memory_allocated(device) >> 20 if device.type == "cuda" else 0,
         "forward_images_a_s": {size: round(rate, 1) for size, rate in forward.items()},
         "staged_images_a_s": {size: round(rate, 1) for size, rate in staged.items()},
         "share_of_matrix_rate": round(max(forward.values()) * GMACS.get(name, 0) * 1e9 / peak, 3),
-        "end_to_end_images_a_s": round(end_to_end(embedder, photos, arguments.seconds), 1) if photos else None,
+        "end_to_end_images_a_s": round(end_to_end([embedder], photos, arguments.seconds), 1) if photos else None,
         "worst_cosine_to_fp32": round(cosine, 6),
-        "notices": [notice.text for notice in notices],
+        "cosine_over": f"{len(probes)} {'photos' if photos else 'pictures of noise'}",
     }
-    embedder.close()
-    return found
+
+
+def _device_mb(device: str) -> int:
+    return torch.cuda.memory_allocated(device) >> 20 if device.startswith("cuda") else 0
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -218,11 +237,22 @@ def main(given: Sequence[str] | None = None) -> None:
     peak = matrix_rate(device, arguments.seconds)
     print(f"matrix rate: {peak * 2 / 1e12:.1f} TFLOP/s", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.models:
-            found = measured(name, arguments, Path(folder), peak, photos)
-            print(json.dumps(found), flush=True)
-            for key, value in found.items():
-                print(f"  {key}: {value}", file=sys.stderr)
+        side_by_side = {name: loaded(name, arguments, Path(folder)) for name in arguments.models}
+        for name, (embedder, facts) in side_by_side.items():
+            told({**facts, **measured(name, embedder, arguments, peak, photos)})
+        embedders = [embedder for embedder, _ in side_by_side.values()]
+        together = round(end_to_end(embedders, photos, arguments.seconds), 1) if photos else None
+        all_mb = torch.cuda.max_memory_reserved(device) >> 20 if device.type == "cuda" else 0
+        told({"together": arguments.models, "end_to_end_images_a_s": together, "device_mb": all_mb})
+        for embedder in embedders:
+            embedder.close()
+
+
+def told(found: dict[str, Any]) -> None:
+    """A line of JSON for programs, and the same to read."""
+    print(json.dumps(found), flush=True)
+    for key, value in found.items():
+        print(f"  {key}: {value}", file=sys.stderr)
 
 
 if __name__ == "__main__":
