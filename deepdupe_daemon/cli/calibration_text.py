@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from deepdupe_daemon.cli.counted import counted
+
 if TYPE_CHECKING:
     from deepdupe_daemon.calibration import Calibration, Measured
 
@@ -82,11 +84,13 @@ def _comparison_lines(calibrations: Sequence[Calibration]) -> Iterator[str]:
         if rates is None:
             yield f"{name:<{_FIRST}}{'finds nothing':>31}"
             continue
-        unproven = "" if calibration.raw.proven else " (not proven)"
+        threshold = f"{rates.threshold:.4f}" + (" " if calibration.raw.proven else "*")
         yield (
-            f"{name:<{_FIRST}}{rates.threshold:>10.4f}{_percent(rates.recall):>12}{_percent(rates.recall_edited):>9}"
-            f"{rates.false_per_10k:>14,.0f}{calibration.images_per_s:>10,.1f}{unproven}"
+            f"{name:<{_FIRST}}{threshold:>11}{_percent(rates.recall):>11}{_percent(rates.recall_edited):>9}"
+            f"{rates.false_per_10k:>14,.0f}{calibration.images_per_s:>10,.1f}"
         )
+    if not all(each.raw.proven or each.raw.rates is None for each in calibrations):
+        yield "* not proven: the sample is too small, or too hard, for the wanted precision"
 
 
 def recommendation_lines(calibrations: Sequence[Calibration]) -> Iterator[str]:
@@ -123,7 +127,8 @@ def _measured_lines(calibration: Calibration, measured: Measured, kind: str) -> 
         return
     ends = " to ".join("?" if end is None else f"{end:.4f}" for end in (measured.low, measured.high))
     estimate = "none" if measured.estimate is None else f"{measured.estimate:.4f}"
-    yield f"  {f'{kind}threshold':<22}{rates.threshold:.4f} for {wanted} (estimate {estimate}, 95 % interval {ends})"
+    yield f"  {f'{kind}threshold':<22}{rates.threshold:.4f} for {wanted}"
+    yield f"                        (estimate {estimate}, 95 % interval {ends})"
     if not measured.proven:
         yield from _unproven_lines(calibration)
     precision, recall = rates.precision_interval, rates.recall_interval
@@ -132,16 +137,17 @@ def _measured_lines(calibration: Calibration, measured: Measured, kind: str) -> 
         " Wilson 1927, by photo)"
     )
     yield (
-        f"    recall              {_percent(rates.recall)} of re-encoded copies ({_percent(recall.low)} to "
-        f"{_percent(recall.high)}), {_percent(rates.recall_edited)} of edited"
+        f"    recall              {_percent(rates.recall)} of re-encoded copies ({_percent(recall.low)} to"
+        f" {_percent(recall.high)}),"
     )
+    yield f"                        {_percent(rates.recall_edited)} of edited ones"
     yield f"    false proposals     {rates.false_per_10k:,.0f} per 10,000 arrivals in a library like the sample,"
     yield f"                        up to {rates.false_per_10k_library:,.0f} in all {calibration.library:,};"
     any_low, any_high = rates.false_interval.low, rates.false_interval.high
     yield f"                        arrivals with any: {any_low:,.0f} to {any_high:,.0f} of 10,000"
     if rates.bursts:
         share = _percent(rates.bursts_proposed)
-        yield f"    bursts              {share} of {rates.bursts:,} pairs of shots within seconds are proposed"
+        yield f"    bursts              {share} of {counted(rates.bursts, 'pair')} of shots within seconds"
 
 
 def _unproven_lines(calibration: Calibration) -> Iterator[str]:

@@ -61,6 +61,8 @@ def _values(
     thresholds: dict[str, float] = {}
     for calibration in calibrations:
         if calibration.raw.threshold is not None:
+            if not calibration.raw.proven:
+                shell.remark(f"{calibration.space.name}: this sample does not prove {100 * calibration.wanted:g} %")
             name = calibration.space.model
             thresholds[name] = max(thresholds.get(name, -1.0), calibration.raw.threshold)
     for index, model in enumerate(config.models):

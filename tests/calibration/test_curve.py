@@ -77,6 +77,23 @@ def test_a_small_sample_proves_little_and_says_so() -> None:
     assert Curve(perfect, ("jpeg",)).safest() == pytest.approx(0.99)
 
 
+def test_where_nothing_is_proven_the_threshold_is_one_that_the_sample_itself_reaches() -> None:
+    """A space that hardly tells copies from others: the interval is narrowest, and its lower end highest, where every
+    photo is proposed."""
+    chance = np.random.default_rng(2)
+    copies = {"jpeg": np.clip(chance.normal(0.85, 0.03, 60), -1, 1)}
+    others = np.clip(chance.normal(0.93, 0.02, (60, 1)), -1, 0.99)
+    copies["jpeg"][:2] = 0.999
+    curve = Curve(Scores(copies, others, np.array([])), ("jpeg",))
+    assert not curve.threshold_for(0.9).proven
+    everything = curve.safest()
+    assert everything is not None
+    assert float(curve.precision(everything)) < 0.6
+    chosen = curve.safest(0.9)
+    assert chosen is not None
+    assert float(curve.precision(chosen)) >= 0.9
+
+
 @pytest.mark.parametrize("wanted", [0.9, 0.99, 0.995])
 def test_so_many_photos_prove_it_and_fewer_do_not(wanted: float) -> None:
     needed = Curve.photos_needed(wanted)

@@ -69,12 +69,26 @@ def test_the_remark_is_short_and_says_when_it_is_not_proven() -> None:
 
 
 def test_the_text_holds_every_figure_within_80_columns() -> None:
-    lines = [*calibration_lines([made(), made()]), *recommendation_lines([made()])]
-    assert max(len(line) for line in lines) <= 100
+    names = ["pdq", "clip-vit-b-32", "dinov3-vit-s-16", "sscd-disc-large", "dinov3-vit-7b-16-sat493m"]
+    all_of_them = [replace(made(), space=replace(PDQ_SPACE, model=name)) for name in names]
+    lines = [*calibration_lines(all_of_them), *recommendation_lines(all_of_them)]
+    assert max(len(line) for line in lines) <= 80
     text = "\n".join(lines)
     for word in ("precision", "recall", "false proposals", "normalised", "mirrored", "does not show", "recommended"):
         assert word in text
+    for name in names:
+        assert text.count(name) >= 2
     json.dumps(made().to_dict())
+
+
+def test_what_is_not_proven_says_why() -> None:
+    def reason(calibration: Calibration) -> str:
+        return next(line for line in calibration_lines([calibration]) if "not proven" in line)
+
+    assert "takes at least 765 photos" in reason(made(photos=30))
+    scores = Scores({name: np.full(900, 0.9) for name in (*RE_ENCODED, *EDITED)}, np.full((900, 3), 0.9), np.array([]))
+    alike, _ = measured(scores, wanted=0.995, library=900)
+    assert "no threshold keeps mistakes so rare" in reason(replace(made(photos=900), raw=alike))
 
 
 def test_of_equals_the_fastest_is_recommended_and_proof_comes_first() -> None:
