@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,6 +66,7 @@ class Shelf:
         target = self._file(number)
         partial = target.with_suffix(".part")
         try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)  # another run of the same may have been done and cleared it
             with open(partial, "wb") as file:
                 np.savez(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
             os.replace(partial, target)
@@ -92,9 +94,7 @@ class Shelf:
 
     def clear(self) -> None:
         """Forget everything: the calibration is done."""
-        for file in self._folder.iterdir():
-            file.unlink()
-        self._folder.rmdir()
+        shutil.rmtree(self._folder, ignore_errors=True)  # another run of the same may have been first
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:05d}.npz"

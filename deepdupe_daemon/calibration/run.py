@@ -30,13 +30,14 @@ from deepdupe_daemon.model import Relation, SpaceKey
 from deepdupe_daemon.vision import DecoderPool, Embedder, load_embedder
 from deepdupe_daemon.vision.copies import EDITED, RE_ENCODED
 
-__all__ = ["CalibrationRun", "Outcome", "Step", "calibrate"]
+__all__ = ["FEWEST_PHOTOS", "CalibrationRun", "Outcome", "Step", "calibrate"]
 
 #: files between two writes: what a kill can cost
 _CHUNK = 8
 #: of the pairs that a space finds most alike, so many are looked at for real copies among the photos
 _MOST_COMPARED = 200
-_FEWEST_PHOTOS = 20
+#: fewer say nothing
+FEWEST_PHOTOS = 20
 _STOP_S = 5.0
 _FORMAT = 1
 
@@ -146,9 +147,9 @@ class _Run:
             self._on_step(Step("copying", min(have, self._photos), self._photos))
         if stop.is_set():
             return CalibrationRun((), min(have, self._photos), complete=False)
-        if have < _FEWEST_PHOTOS:
+        if have < FEWEST_PHOTOS:
             raise StateError(
-                f"found {have} different photos; at least {_FEWEST_PHOTOS} are needed, and some hundreds say something",
+                f"found {have} different photos; at least {FEWEST_PHOTOS} are needed, and some hundreds say something",
                 hint="name a folder with more photos",
             )
         outcomes = self._outcomes(parts, len(candidates), stop)

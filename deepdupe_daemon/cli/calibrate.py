@@ -69,10 +69,13 @@ def calibrate(
     from deepdupe_daemon.calibration import calibrate as measure
     from deepdupe_daemon.calibration import candidates, recommended, store_calibration, write_plot
     from deepdupe_daemon.calibration.plot import check_plot
+    from deepdupe_daemon.calibration.run import FEWEST_PHOTOS
 
     shell: Shell = ctx.obj
     if not 0.5 < precision < 1:
         raise ConfigError(f"found {precision:g}; allowed: above 0.5 and below 1, such as 0.99", where="--precision")
+    if photos < FEWEST_PHOTOS:
+        raise ConfigError(f"found {photos}; allowed: {FEWEST_PHOTOS} or more", where="--photos")
     found = _config(folder, config, state_dir, shell)
     file = _file(config, found) if apply else None
     if plot is not None:
@@ -169,7 +172,7 @@ def _shown(view: ProgressView, clock: Clock) -> Callable[[Step], None]:
     def show(step: Step) -> None:
         since_s, first = began.setdefault(step.phase, (clock.monotonic_s(), step.done))
         elapsed_s = clock.monotonic_s() - since_s
-        rate = (step.done - first) / elapsed_s if elapsed_s > 0 else 0.0
+        rate = (step.done - first) / elapsed_s if elapsed_s > 0 and step.phase != "loading" else 0.0
         remaining_s = (step.total - step.done) / rate if rate else None
         text = f"{step.phase} {step.done:,} of {step.total:,}"
         view.show(Progress(step.phase, step.done, step.total, rate, remaining_s, 0, 0, text))

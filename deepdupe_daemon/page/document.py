@@ -12,7 +12,10 @@ from typing import Any
 import deepdupe_daemon
 from deepdupe_daemon.page.group import Group
 
-__all__ = ["document", "policy"]
+__all__ = ["MARK", "document", "policy"]
+
+#: by it a page of ours is known
+MARK = '<meta name="generator" content="deepdupe-daemon'
 
 _HTML = """\
 <!doctype html>
@@ -22,7 +25,7 @@ _HTML = """\
 {head}<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <meta name="color-scheme" content="light dark">
-<meta name="generator" content="deepdupe-daemon {version}">
+{mark} {version}">
 <title>Duplicates</title>
 <style>{style}</style>
 </head>
@@ -49,7 +52,7 @@ def document(groups: Sequence[Group] | None, *, facts: Mapping[str, Any], pictur
     else:  # a server sends the policy as a header, where it can say more; and a browser asks it for an icon
         head = '<link rel="icon" href="icon.svg">\n'
     return _HTML.format(
-        head=head, version=deepdupe_daemon.__version__, style=style, script=script, data=_json_for_html(data)
+        head=head, mark=MARK, version=deepdupe_daemon.__version__, style=style, script=script, data=_json_for_html(data)
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,7 +69,13 @@ class ShownCopy:
     def has_drawing(self) -> bool:
         return self.comparison is not None and self.verdict_class in _COMPARED
 
-    def to_json(self) -> dict[str, Any]:
+    def drawing(self, keeper: Shown) -> str:
+        """The name of the drawing of it and its keeper. From what is drawn, so that no other pair's, of another ledger
+        or of before it was judged again, is ever taken for it."""
+        compared = json.dumps(self.comparison.to_dict() if self.comparison is not None else None, sort_keys=True)
+        return f"{hashlib.sha256(self.file.digest + keeper.digest + compared.encode()).hexdigest()[:32]}.jpg"
+
+    def to_json(self, keeper: Shown) -> dict[str, Any]:
         comparison = self.comparison
         return {
             **self.file.to_json(),
@@ -81,7 +89,7 @@ class ShownCopy:
             "rule": self.keeper_rule,
             "decided": datetime.fromtimestamp(self.decided_at_ns / 1e9, tz=UTC).isoformat(timespec="seconds"),
             "action": self.action,
-            "heat": f"{self.label}.jpg" if self.has_drawing else None,
+            "heat": self.drawing(keeper) if self.has_drawing else None,
         }
 
 
@@ -93,4 +101,4 @@ class Group:
     copies: tuple[ShownCopy, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {"keeper": self.keeper.to_json(), "copies": [copy.to_json() for copy in self.copies]}
+        return {"keeper": self.keeper.to_json(), "copies": [copy.to_json(self.keeper) for copy in self.copies]}

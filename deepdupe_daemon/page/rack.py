@@ -49,7 +49,7 @@ class Rack:
             for copy in group.copies:
                 if copy.has_drawing and copy.comparison is not None:
                     ends = ((copy.file.held, copy.file.digest), (group.keeper.held, group.keeper.digest))
-                    asks[f"heat/{copy.label}.jpg"] = ask_heat(*ends, copy.comparison.to_dict())
+                    asks[f"heat/{copy.drawing(group.keeper)}"] = ask_heat(*ends, copy.comparison.to_dict())
         with self._lock:
             self._asks = asks
 

@@ -170,7 +170,7 @@ def _is_own_json(request: Request) -> bool:
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         return False
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers["host"]
+    return origin is None or origin.partition("://")[2] == request.headers["host"]
 
 
 async def _asked(request: Request) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import DecoderConfig
 from deepdupe_daemon.errors import DeepDupeError, FileFailed
 from deepdupe_daemon.model import display_path
-from deepdupe_daemon.page.document import document
+from deepdupe_daemon.page.document import MARK, document
 from deepdupe_daemon.page.drawing import HEAT_SIDE_PX, THUMB_SIDE_PX, as_it_is, heat_map
 from deepdupe_daemon.page.group import Group
 from deepdupe_daemon.vision import PDQ_INPUT, DecoderPool
@@ -25,6 +25,8 @@ THUMBS, HEAT = "thumbs", "heat"
 _STOP_S = 5.0
 #: pictures asked of the workers at once, so that a page of thousands does not hold thousands of them
 _AT_ONCE = 32
+#: enough of a page for its `MARK`
+_HEAD_BYTES = 4096
 
 Ask = Callable[[DecoderPool], "Future[bytes]"]
 
@@ -49,9 +51,10 @@ def write_page(
 ) -> int:
     """Write the page; says how many pictures could not be made (the page says so in their place).
 
-    Raises DeepDupeError where the folder cannot be written to.
+    Raises DeepDupeError where the folder cannot be written to, or holds somebody else's page.
     """
     try:
+        _refuse_other_page(folder / "index.html")
         for each in (folder, folder / THUMBS, folder / HEAT):
             each.mkdir(parents=True, exist_ok=True)
         wanted = [(path, ask) for path, ask in _pictures(folder, groups, heat=heat) if not path.exists()]
@@ -82,7 +85,19 @@ def _pictures(folder: Path, groups: Sequence[Group], *, heat: bool) -> Iterator[
         for copy in group.copies:
             if heat and copy.has_drawing and copy.comparison is not None:
                 ends = ((copy.file.held, copy.file.digest), (group.keeper.held, group.keeper.digest))
-                yield folder / HEAT / f"{copy.label}.jpg", ask_heat(*ends, copy.comparison.to_dict())
+                yield folder / HEAT / copy.drawing(group.keeper), ask_heat(*ends, copy.comparison.to_dict())
+
+
+def _refuse_other_page(page: Path) -> None:
+    """Only a page that this program wrote is written over."""
+    try:
+        with open(page, "rb") as file:
+            begin = file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        return
+    if MARK.encode() not in begin:
+        where = display_path(os.fsencode(page))
+        raise DeepDupeError("this page is not one of ours", where=where, hint="--html names another folder")
 
 
 def _make(

@@ -59,6 +59,7 @@ def test_it_measures_shows_the_change_writes_it_and_is_remembered(
         (["--models", "no-such-model"], "no-such-model"),
         (["--models", " , "], "separated by commas"),
         (["--plot", "curves.jpg"], "FILE.png or FILE.svg"),
+        (["--photos", "19"], "found 19; allowed: 20 or more"),
     ],
 )
 def test_mistakes_are_told_before_the_work(arguments: list[str], what: str, here: Deepdupe, config: Path) -> None:

@@ -172,6 +172,7 @@ def test_groups_and_pictures_are_given_to_the_page(page: Reviewed) -> None:
         {"content_type": "application/x-www-form-urlencoded"},
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
         {"sec_fetch_site": "cross-site"},
     ],
 )

@@ -85,6 +85,33 @@ def test_a_picture_that_went_away_is_no_failure(deepdupe: Deepdupe, scanned: Pat
     assert "2 pictures could not be drawn" in done.err
 
 
+def test_somebody_elses_page_is_left_alone(deepdupe: Deepdupe, scanned: Path, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("<!doctype html><title>My own</title>")
+    refused = deepdupe("report", "--html", "site", "--no-heat", "--state-dir", tmp_path / "s")
+    assert refused.code == 1
+    assert "this page is not one of ours" in refused.err
+    assert [each.name for each in (tmp_path / "site").iterdir()] == ["index.html"]
+    assert (tmp_path / "site" / "index.html").read_text().endswith("My own</title>")
+
+
+def test_two_ledgers_never_share_a_drawing(deepdupe: Deepdupe, scanned: Path, tmp_path: Path) -> None:  # noqa: F811
+    """Both have a verdict v1; written into one folder, each page shows its own pair."""
+    other = tmp_path / "other"
+    other.mkdir()
+    save(7, other / "a.jpg")
+    save(7, other / "b.jpg", quality=60)
+    assert deepdupe("scan", other, "--state-dir", tmp_path / "t").code == 1
+    drawings = []
+    for state in ("s", "t"):
+        deepdupe("report", "--html", "page", "--state-dir", tmp_path / state)
+        groups = data_of(tmp_path / "page" / "index.html")["groups"]
+        drawings.append({copy["heat"] for group in groups for copy in group["copies"] if copy["heat"]})  # type: ignore[attr-defined]
+    assert drawings[0].isdisjoint(drawings[1])
+    there = {file.name for file in (tmp_path / "page" / "heat").iterdir()}
+    assert there == drawings[0] | drawings[1]
+
+
 def test_mistakes_are_told(deepdupe: Deepdupe, scanned: Path, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "file").write_text("no folder")
     refused = deepdupe("report", "--html", "file/page", "--state-dir", tmp_path / "s")
