@@ -21,6 +21,8 @@ __all__ = ["check_plot", "save_figure", "write_plot"]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _COPIES, _EDITED, _OTHERS = "#0072b2", "#56b4e9", "#d55e00"
 _WIDTH_IN, _ROW_IN = 11.0, 2.6
+#: of legends and heading, and of an axis with its label
+_LEGENDS_IN, _LABELS_IN = 1.2, 0.5
 _BINS = 80
 _STYLE = {
     "svg.hashsalt": "deepdupe-daemon",
@@ -92,7 +94,7 @@ def _draw_curves(axes: Any, outcomes: Sequence[Outcome]) -> None:
     axes.set_ylabel("precision (every second arrival a copy)")
     axes.set_xlim(0, 1.01)
     axes.set_ylim(0.48, 1.005)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncol=2, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, _below(axes)), ncol=2, frameon=False)
     axes.set_title(f"dots: the recommended thresholds for {100 * wanted:g} %", loc="left", fontweight="bold")
 
 
@@ -130,7 +132,16 @@ def _draw_histogram(axes: Any, outcome: Outcome, *, legend: bool) -> None:
     axes.set_ylabel("share")
     if legend:
         axes.set_xlabel("cosine similarity; dashed: the recommended threshold")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncol=3, frameon=False)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, _below(axes)), ncol=3, frameon=False)
+
+
+def _below(axes: Any) -> float:
+    """Where a legend stands clear of the label of the axis, in heights of the axes."""
+    figure = axes.figure
+    rows = axes.get_subplotspec().rowspan
+    grid = axes.get_subplotspec().get_gridspec().nrows
+    height_in = (figure.get_figheight() - _LEGENDS_IN) * len(rows) / grid - _LABELS_IN
+    return -_LABELS_IN / height_in
 
 
 def _joined(scores: Scores, names: Sequence[str]) -> F64Array:

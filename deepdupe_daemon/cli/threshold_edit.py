@@ -61,8 +61,12 @@ def _values(
     thresholds: dict[str, float] = {}
     for calibration in calibrations:
         if calibration.raw.threshold is not None:
+            wanted = f"{100 * calibration.wanted:g} %"
+            if calibration.raw.estimate is None:
+                shell.remark(f"{calibration.space.name}: no threshold reaches {wanted} here; it is left as it is")
+                continue
             if not calibration.raw.proven:
-                shell.remark(f"{calibration.space.name}: this sample does not prove {100 * calibration.wanted:g} %")
+                shell.remark(f"{calibration.space.name}: this sample does not prove {wanted}")
             name = calibration.space.model
             thresholds[name] = max(thresholds.get(name, -1.0), calibration.raw.threshold)
     for index, model in enumerate(config.models):
