@@ -140,7 +140,7 @@ def _below(axes: Any) -> float:
     figure = axes.figure
     rows = axes.get_subplotspec().rowspan
     grid = axes.get_subplotspec().get_gridspec().nrows
-    height_in = (figure.get_figheight() - _LEGENDS_IN) * len(rows) / grid - _LABELS_IN
+    height_in: float = (figure.get_figheight() - _LEGENDS_IN) * len(rows) / grid - _LABELS_IN
     return -_LABELS_IN / height_in
 
 
