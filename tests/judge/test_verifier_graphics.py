@@ -79,13 +79,20 @@ PAGES: dict[str, Callable[[int], Image.Image]] = {
 }
 
 
+#: of these the blue, or the yellow, is so faint beside its ground that compression could hide another letter
+FAINT = frozenset({"words on black", "words on white"})
+
+
 @pytest.mark.parametrize("kind", PAGES)
 def test_pure_colours_survive_compression_with_half_the_colour(kind: str) -> None:
     """All but one in seven: what quantisation rings around a pure colour clips, and is then taken for a change."""
     copies = [(PAGES[kind](seed), how) for seed in (1, 2, 3) for how in STORED]
-    found = [compare_pictures(np.asarray(page), stored(page, how)).relation for page, how in copies]
-    assert found.count(Relation.SAME) >= 0.85 * len(found)
-    assert set(found) <= {Relation.SAME, Relation.EDITED}
+    found = [compare_pictures(np.asarray(page), stored(page, how)) for page, how in copies]
+    agree = [each.relation is Relation.SAME or each.transform == "strongly compressed" for each in found]
+    assert sum(agree) >= 0.85 * len(found)
+    assert {each.relation for each in found} <= {Relation.SAME, Relation.EDITED}
+    if kind not in FAINT:
+        assert sum(each.relation is Relation.SAME for each in found) >= 0.85 * len(found)
 
 
 #: ink, ground, and the size from which a changed digit must show: where luma differs by 29 levels, compression leaves

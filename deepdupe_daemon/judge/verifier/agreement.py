@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from deepdupe_daemon.judge.verifier.affine import Affine
 from deepdupe_daemon.judge.verifier.align import warped
+from deepdupe_daemon.judge.verifier.hiding import hidden, joined
 from deepdupe_daemon.judge.verifier.tiles import TileMap, tile_map
 from deepdupe_daemon.judge.verifier.tone import predicted
 from deepdupe_daemon.model import F32Array, U8Array
 
 __all__ = ["Agreement", "agreement", "relit"]
 
-#: Limits in units of the expected residual, set on the half of the sources that is not held out; see tests/evaluation.
-WORST_TILE = 6.5
-WORST_TILE_COLOUR = 4.0
-#: of a letter in another colour than its ground, half of the difference is in either: this power joins them
-_JOINED = 1.5
 #: residual per level of edge: compression stays below 0.3, a second exposure of a hand-held burst starts at 0.43
 EDGE_NOISE = 0.36
 #: levels: a second decoder's residual is below 1, JPEG at quality 20 leaves 3
@@ -70,6 +66,7 @@ class Agreement:
     tone: float  # mean change of luma by the tone, in levels
     colour: float  # mean change of chroma by the tone, in levels
     unlike: F32Array  # the map behind it, over its limit
+    hidden: float = 0.0  # where every tile agrees: above 1, other print would agree as well
 
     @property
     def one_exposure(self) -> bool:
@@ -114,12 +111,22 @@ class Agreement:
         return self.edited_exposure and self.worst < 1
 
     @property
+    def hides_print(self) -> bool:
+        """Whether compression took so much of what a person can read that another digit would not have shown."""
+        return self.hidden >= 1
+
+    @property
     def everywhere(self) -> bool:
-        return self.one_exposure and self.worst < 1
+        return self.one_exposure and self.worst < 1 and not self.hides_print
 
     @property
     def measure(self) -> float:
-        """Below 1 if and only if `everywhere`; comparable between directions."""
+        """Below 1 if and only if `everywhere`."""
+        return max(self.misfit, self.hidden)
+
+    @property
+    def misfit(self) -> float:
+        """How far the two are from a copy that leaves nothing hidden; comparable between directions."""
         unexplained = 0.0 if self.lost_grain else (1 - self.explained) / (1 - EXPLAINED)
         return max(self.worst, self.edge_noise / EDGE_NOISE, self.noise / NOISE, unexplained)
 
@@ -139,7 +146,7 @@ def agreement(source: U8Array, target: U8Array, affine: Affine) -> Agreement:
     best = _one_way(first, second, mask, rim)
     if not best.everywhere:
         other = _one_way(second, first, mask, rim)
-        best = min(best, other, key=lambda found: (not found.one_exposure, found.measure))
+        best = min(best, other, key=lambda found: (not found.one_exposure, not found.everywhere, found.misfit))
     return best
 
 
@@ -177,9 +184,10 @@ def _sharpness(picture: U8Array) -> float:
 def _one_way(source: U8Array, target: U8Array, mask: U8Array | None, rim_px: int) -> Agreement:
     prediction = predicted(source, target, mask)
     tiles = tile_map(prediction, target, mask, rim_px)
-    parts = (tiles.unlike / WORST_TILE) ** _JOINED + (tiles.unlike_colour / WORST_TILE_COLOUR) ** _JOINED
-    unlike = np.asarray(parts ** (1 / _JOINED), np.float32)
-    return _summary(tiles, unlike, prediction.change, prediction.shift)
+    found = _summary(tiles, joined(tiles.unlike, tiles.unlike_colour), prediction.change, prediction.shift)
+    if not found.everywhere:
+        return found
+    return replace(found, hidden=hidden(source, target, prediction, tiles))
 
 
 def _summary(tiles: TileMap, unlike: F32Array, tone: float, colour: float) -> Agreement:

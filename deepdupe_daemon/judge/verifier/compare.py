@@ -103,6 +103,8 @@ def _whole(a: U8Array, b: U8Array, orientation: tuple[bool, int], glance: float)
     if agreed.nearly_everywhere:
         if agreed.everywhere and shape.resized and plain_tone(agreed):
             return Finding(Relation.SAME, "every tile agrees", **common)
+        if agreed.hides_print:
+            return Finding(Relation.EDITED, "every tile agrees, but compression could hide another digit", **common)
         return Finding(Relation.EDITED, "every tile agrees after alignment", **common)
     if agreed.but_for_a_part:
         return Finding(Relation.EDITED, "the same picture but for one part", **common)

@@ -64,7 +64,7 @@ def told(found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> Comparison
         if found.relation in (Relation.SAME, Relation.EDITED):
             words = _shape_words(shape, found, a, b, swapped=swapped)
             transform = ", ".join(words + _changes(agreed, found))
-            transform = transform or ("retouched" if found.relation is Relation.EDITED else "")
+            transform = transform or _unnamed(found.relation, agreed)
         measures |= {
             "worst": agreed.worst,
             "changed": agreed.changed,
@@ -75,6 +75,7 @@ def told(found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> Comparison
             "contained": agreed.contained,
             "noise": agreed.noise,
             "edge_noise": agreed.edge_noise,
+            "hidden": agreed.hidden,
             "tone": agreed.tone,
             "colour": agreed.colour,
             "kept": shape.kept,
@@ -83,6 +84,12 @@ def told(found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> Comparison
     if found.scene_inliers:
         measures |= {"inliers": float(found.inliers), "scene_inliers": float(found.scene_inliers)}
     return Comparison(found.relation, score, transform, tile, found.reason, measures)
+
+
+def _unnamed(relation: Relation, agreed: Agreement) -> str:
+    if relation is not Relation.EDITED:
+        return ""
+    return "strongly compressed" if agreed.hides_print else "retouched"
 
 
 def _shape_words(shape: Geometry, found: Finding, a: U8Array, b: U8Array, *, swapped: bool) -> list[str]:

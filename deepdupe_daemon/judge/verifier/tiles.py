@@ -17,7 +17,7 @@ from deepdupe_daemon.judge.verifier.align import gradients, luma
 from deepdupe_daemon.judge.verifier.tone import Prediction
 from deepdupe_daemon.model import F32Array, U8Array
 
-__all__ = ["TileMap", "tile_map"]
+__all__ = ["TileMap", "beyond", "half_chroma", "tile_energy", "tile_map"]
 
 #: levels that differ in any two decoders (chroma upsampling, rounding): below this nothing was changed by anybody
 _FLOOR = 0.7
@@ -38,24 +38,28 @@ class TileMap:
     structure: F32Array  # levels per pixel of edges in the target
     explained: float  # share of the variance at the target's edges that the prediction accounts for
     contained: float  # the target's detail per unit of the prediction's: 1 where all that the target has is foreseen
+    expected: F32Array  # mean square of the residual that is expected in luma; `unlike` is in units of its root
+    expected_colour: F32Array  # the same in chroma
 
 
 def tile_map(prediction: Prediction, target: U8Array, inside: U8Array | None, margin_px: int) -> TileMap:
     """The map of `target` (RGB) against what it should be; `margin_px` from each side and outside `inside` nothing
     counts."""
     target_y = luma(target)
-    residual = _beyond(target_y, prediction.luma, prediction.bled)
+    residual = beyond(target_y, prediction.luma, prediction.bled)
     if prediction.change > 2.5:
         residual = residual * _near_clipping(prediction.luma, target_y)
-    energy = _energy(residual)
+    energy = tile_energy(residual)
     edges = _edge_energy(prediction.luma)
     valid = _valid(energy.shape, inside, margin_px)
     constant, share = _expected(energy, edges, valid, _FLOOR)
-    unlike = np.sqrt(energy / (constant + share * edges + _FLOOR**2))
+    expected = np.asarray(constant + share * edges + _FLOOR**2, np.float32)
+    unlike_colour, expected_colour = _unlike_colour(prediction, target, valid)
+    unlike = np.sqrt(energy / expected)
     strength = _edge_energy(target_y)
     return TileMap(
         unlike=np.where(valid, unlike, 0).astype(np.float32),
-        unlike_colour=_unlike_colour(prediction, target, valid),
+        unlike_colour=unlike_colour,
         valid=valid,
         noise=float(np.sqrt(constant)),
         edge_noise=float(np.sqrt(share)),
@@ -63,6 +67,8 @@ def tile_map(prediction: Prediction, target: U8Array, inside: U8Array | None, ma
         structure=np.where(valid, np.sqrt(strength), 0).astype(np.float32),
         explained=_explained(energy, target_y, strength, valid),
         contained=_contained(prediction.luma, target_y, strength, valid),
+        expected=expected,
+        expected_colour=expected_colour,
     )
 
 
@@ -71,7 +77,7 @@ def _half(plane: F32Array) -> F32Array:
     return np.asarray(cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _energy(residual: F32Array) -> F32Array:
+def tile_energy(residual: F32Array) -> F32Array:
     """Mean square of the smoothed residual over about 8 x 8 pixels: the height of a small digit, the block of a
     JPEG."""
     smooth = cv2.GaussianBlur(residual, (0, 0), 1.0)
@@ -92,7 +98,7 @@ def _explained(energy: F32Array, target_y: F32Array, strength: F32Array, valid: 
         return 0.0
     smooth = np.asarray(cv2.GaussianBlur(target_y, (0, 0), 1.0), np.float32)
     around = smooth - np.asarray(cv2.blur(smooth, (15, 15)), np.float32)
-    return float(np.median(1 - energy[edges] / (_energy(around)[edges] + 1e-3)))
+    return float(np.median(1 - energy[edges] / (tile_energy(around)[edges] + 1e-3)))
 
 
 def _contained(expected: F32Array, target_y: F32Array, strength: F32Array, valid: np.ndarray) -> float:
@@ -169,12 +175,13 @@ def _non_negative_line(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tupl
     return 0.0, through_zero
 
 
-def _unlike_colour(prediction: Prediction, target: U8Array, valid: np.ndarray) -> F32Array:
+def _unlike_colour(prediction: Prediction, target: U8Array, valid: np.ndarray) -> tuple[F32Array, F32Array]:
+    """(unlike, expected) of chroma."""
     if prediction.colour is None or prediction.bled_colour is None:
-        return np.zeros(valid.shape, np.float32)
-    expected, bled, there = (_half_chroma(picture) for picture in (prediction.colour, prediction.bled_colour, target))
+        return np.zeros(valid.shape, np.float32), np.full(valid.shape, _FLOOR_CHROMA**2, np.float32)
+    expected, bled, there = (half_chroma(picture) for picture in (prediction.colour, prediction.bled_colour, target))
     # A stroke of a small coloured letter is one pixel wide here: what is smoothed more no longer shows it.
-    residual = cv2.GaussianBlur(_beyond(there, expected, bled), (0, 0), 0.6)
+    residual = cv2.GaussianBlur(beyond(there, expected, bled), (0, 0), 0.6)
     energy = np.asarray(cv2.GaussianBlur(residual * residual, (0, 0), 1.0).sum(axis=2), np.float32)
     steepness = np.zeros(valid.shape, np.float32)
     for plane in cv2.split(cv2.GaussianBlur(expected, (0, 0), 0.8)):
@@ -182,16 +189,17 @@ def _unlike_colour(prediction: Prediction, target: U8Array, valid: np.ndarray) -
         steepness += dx * dx + dy * dy
     edges = np.asarray(cv2.GaussianBlur(steepness, (0, 0), 2.0), np.float32)
     constant, share = _expected(energy, edges, valid, _FLOOR_CHROMA)
-    return np.where(valid, np.sqrt(energy / (constant + share * edges + _FLOOR_CHROMA**2)), 0).astype(np.float32)
+    allowed = np.asarray(constant + share * edges + _FLOOR_CHROMA**2, np.float32)
+    return np.where(valid, np.sqrt(energy / allowed), 0).astype(np.float32), allowed
 
 
-def _half_chroma(picture: U8Array) -> F32Array:
+def half_chroma(picture: U8Array) -> F32Array:
     """(rows, columns, 2) at half the resolution, in levels."""
     even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
     small = cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)[..., 1:], np.float32)
 
 
-def _beyond(seen: F32Array, one: F32Array, other: F32Array) -> F32Array:
+def beyond(seen: F32Array, one: F32Array, other: F32Array) -> F32Array:
     """How far `seen` is outside of what lies between two predictions."""
     return np.asarray(seen - np.clip(seen, np.minimum(one, other), np.maximum(one, other)), np.float32)
