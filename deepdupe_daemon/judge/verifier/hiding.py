@@ -56,7 +56,7 @@ def joined(unlike: F32Array, unlike_colour: F32Array) -> F32Array:
 def hidden(source: U8Array, target: U8Array, prediction: Prediction, tiles: TileMap) -> float:
     """How much of what a person can read could be something else unseen, over what may be: from 1 nothing is proven.
 
-    0 where neither picture has the ground of a page. Print below 25 levels of contrast, or on a photo, is not asked for.
+    0 where neither picture has the ground of a page. Fainter print, and print on a photo, is not asked for.
     `prediction` and `tiles` are what was made of `source` and `target`, two aligned RGB pictures of one size.
     """
     (first, first_luma), (second, second_luma) = _contrasts(source), _contrasts(target)
