@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deepdupe_daemon.index.exact import ExactIndex
     from deepdupe_daemon.index.halfrows import HalfRows
     from deepdupe_daemon.index.scorer import HostScorer, Scorer, Shelf
+    from deepdupe_daemon.index.sharded import ShardedWriter
     from deepdupe_daemon.index.standing import SpaceStanding, StoreNotice, WriterState, WriterStatus
     from deepdupe_daemon.index.writer import CollectionWriter
 
@@ -28,6 +29,7 @@ __all__ = [
     "HalfRows",
     "HostScorer",
     "Scorer",
+    "ShardedWriter",
     "Shelf",
     "SpaceStanding",
     "StoreNotice",
@@ -42,6 +44,7 @@ _HOMES = {
     "HalfRows": "halfrows",
     "HostScorer": "scorer",
     "Scorer": "scorer",
+    "ShardedWriter": "sharded",
     "Shelf": "scorer",
     "SpaceStanding": "standing",
     "StoreNotice": "standing",

@@ -35,6 +35,7 @@ _OOM_SCORE = 500  # when memory runs out this process goes first: what it holds 
 _LEAST_FILE_BYTES = 1 << 30
 _LOCK_POLL_S = 0.2
 _PROBES = 8
+_IDS_AT_ONCE = 50_000  # 2 MB of JSON
 #: a stored vector must find itself at this cosine distance or nearer
 _SELF_DISTANCE = 1e-3
 
@@ -121,14 +122,27 @@ class _Host:
         return {}, b""
 
     def forget(self, ask: Message, _payload: bytes) -> tuple[Message, bytes]:
-        """Delete a whole collection; one that is not there is no error. Chroma leaves its folder on the disk."""
+        """Delete a whole collection, or one node's rows of it; one that is not there is no error.
+
+        Chroma leaves a collection's folder on the disk.
+        """
         there = ask["name"] in {each.name for each in self._client.list_collections()}
-        if there:
+        if there and "node" in ask:
+            self._client.get_collection(ask["name"], embedding_function=None).delete(where={"node": ask["node"]})
+        elif there:
             self._client.delete_collection(ask["name"])
         return {"there": there}, b""
 
     def count(self, ask: Message, _payload: bytes) -> tuple[Message, bytes]:
-        return {"count": self._collections[ask["name"]].count()}, b""
+        """Rows of a collection, or of one node in it: Chroma counts those only by listing them."""
+        collection, count = self._collections[ask["name"]], 0
+        if "node" not in ask:
+            return {"count": collection.count()}, b""
+        while True:
+            page = collection.get(where={"node": ask["node"]}, include=[], limit=_IDS_AT_ONCE, offset=count)["ids"]
+            count += len(page)
+            if len(page) < _IDS_AT_ONCE:
+                return {"count": count}, b""
 
     def query(self, ask: Message, payload: bytes) -> tuple[Message, bytes]:
         """`payload`: float32 rows (q, dim). Approximate: Chroma's graph search."""

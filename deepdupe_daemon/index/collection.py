@@ -6,10 +6,19 @@ import hashlib
 import re
 from collections.abc import Mapping
 
+from deepdupe_daemon.index.shard import Shard
 from deepdupe_daemon.ledger import ImageRow
 from deepdupe_daemon.model import SpaceKey
 
-__all__ = ["Scalar", "collection_metadata", "collection_name", "differences", "row_id", "row_metadata"]
+__all__ = [
+    "Scalar",
+    "collection_metadata",
+    "collection_name",
+    "differences",
+    "row_id",
+    "row_metadata",
+    "server_collection_name",
+]
 
 Scalar = str | int | float | bool
 
@@ -25,12 +34,25 @@ def collection_name(space: str, generation: int) -> str:
     Chroma takes 3 to 512 of `[a-zA-Z0-9._-]` with alphanumeric ends and without `..`. A name that had to be changed or
     cut gets 8 hex digits of its digest, so that two spaces never meet in one collection.
     """
+    return f"{_fit(space)}-g{generation}"
+
+
+def server_collection_name(key: SpaceKey, shard: Shard) -> str:
+    """`pdq.hash-1f2e3d4c`, and `-s00of02` on the first of two servers.
+
+    By the fingerprint instead of the generation, which each ledger counts for itself: daemons that share a server meet
+    in one collection exactly when their vectors can be compared.
+    """
+    return f"{_fit(key.name)}-{key.fingerprint()[:8]}{shard.suffix}"
+
+
+def _fit(space: str) -> str:
     fit = re.sub(r"\.{2,}", ".", re.sub(r"[^a-zA-Z0-9._-]", "_", space))[:_NAME_CHARACTERS]
     if not fit[:1].isalnum():
         fit = f"s{fit}"
     if fit != space:
         fit = f"{fit}-{hashlib.sha256(space.encode()).hexdigest()[:8]}"
-    return f"{fit}-g{generation}"
+    return fit
 
 
 def collection_metadata(key: SpaceKey, generation: int) -> dict[str, Scalar]:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from deepdupe_daemon.config import ChromaConfig
 from deepdupe_daemon.errors import StoreError
 from deepdupe_daemon.index.chroma_child import StoreRefused
-from deepdupe_daemon.index.collection import collection_name, row_id, row_metadata
+from deepdupe_daemon.index.collection import row_id, row_metadata
 from deepdupe_daemon.index.standing import Board, SpaceStanding, StoreNotice, WriterState
 from deepdupe_daemon.index.store import Store
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import SpaceKey
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "node_of"]
 
 _NODE_KEY = "node"
 
@@ -38,19 +38,21 @@ class Follower:
         self._on_notice = on_notice
         self._uncounted: set[str] = set()
         # on a server, rows carry the name of the ledger that they are from; embedded there is only one
-        self._node = "" if store.embedded else _own_node(ledger)
+        self._node = "" if store.embedded else node_of(ledger)
+        self._digests = store.shard.digests
+        self._unchecked: set[str] = {key.name for key in ledger.spaces()}
 
     def work(self) -> list[SpaceKey]:
         """The spaces that have something to store or to take out; says on the board how far each is behind."""
-        lags = self._ledger.unstored_counts()
+        lags = self._ledger.unstored_counts(self._digests)
         standings, work = {}, []
         for key in self._ledger.spaces():
             generation = self._ledger.space_generation(key.name)
             known = self._board.status.spaces.get(key.name)
             if known is None or known.generation != generation:
-                known = SpaceStanding(collection_name(key.name, generation), generation, None, 0)
+                known = SpaceStanding(self._store.collection(key, generation), generation, None, 0)
             standings[key.name] = replace(known, lag_rows=lags.get(key.name, 0))
-            if not known.refused and (lags.get(key.name) or len(self._ledger.unwanted(key.name, 1)[0])):
+            if not known.refused and (lags.get(key.name) or len(self._ledger.unwanted(key.name, 1, self._digests)[0])):
                 work.append(key)
         self._board.put_spaces(standings)
         return work
@@ -93,14 +95,25 @@ class Follower:
             return False
         if ensured is not None:
             created, rows = ensured
-            if created or not rows:
-                self._ledger.clear_stored(key.name)
+            if created or not rows or self._lost_rows(key):
+                self._ledger.clear_stored(key.name, self._digests)
             self._board.put_space(key.name, rows=rows)
         return True
+
+    def _lost_rows(self, key: SpaceKey) -> bool:
+        """Whether a server has fewer of our rows than it took: it was restored from a copy, or made anew and others
+        were quicker to fill it. Asked at the first opening and after trouble."""
+        if self._store.embedded or key.name not in self._unchecked:
+            return False
+        stored = self._ledger.stored_count(key.name, self._digests)
+        lost = stored > 0 and self._store.count_node(key.name, self._node) < stored
+        self._unchecked.discard(key.name)
+        return lost
 
     def forget(self) -> None:
         """The store was closed in trouble: what it holds is counted when it is opened again."""
         self._uncounted.clear()
+        self._unchecked.update(key.name for key in self._ledger.spaces())
 
     def key_of(self, space: str) -> SpaceKey:
         """Raises StoreError for a space that the ledger does not know."""
@@ -114,11 +127,11 @@ class Follower:
         for key in self._ledger.spaces():
             if new_generation:
                 self._ledger.set_space_generation(key.name, self._ledger.space_generation(key.name) + 1)
-            self._ledger.clear_stored(key.name)
-        return sum(self._ledger.unstored_counts().values())
+            self._ledger.clear_stored(key.name, self._digests)
+        return sum(self._ledger.unstored_counts(self._digests).values())
 
     def _store_batch(self, key: SpaceKey) -> int:
-        ids, digests, rows = self._ledger.unstored(key.name, self._config.batch_rows)
+        ids, digests, rows = self._ledger.unstored(key.name, self._config.batch_rows, self._digests)
         if len(ids):
             metadatas = []
             for image_id in ids.tolist():
@@ -130,7 +143,7 @@ class Follower:
         return len(ids)
 
     def _remove_batch(self, key: SpaceKey) -> int:
-        ids, digests = self._ledger.unwanted(key.name, self._config.batch_rows)
+        ids, digests = self._ledger.unwanted(key.name, self._config.batch_rows, self._digests)
         if len(ids):
             self._store.drop(key.name, self._row_ids(digests))
             self._ledger.mark_removed(key.name, ids)
@@ -155,7 +168,8 @@ class Follower:
         self._on_notice(StoreNotice("space-mismatch", f"{text} ({remedy})"))
 
 
-def _own_node(ledger: Ledger) -> str:
+def node_of(ledger: Ledger) -> str:
+    """The name that a ledger's rows carry on a server: 8 random hex digits, made once."""
     node = ledger.meta(_NODE_KEY)
     if node is None:
         node = os.urandom(4).hex()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-__all__ = ["Board", "SpaceStanding", "StoreNotice", "WriterState", "WriterStatus"]
+__all__ = ["Board", "SpaceStanding", "StoreNotice", "WriterState", "WriterStatus", "merged"]
 
 
 class WriterState(StrEnum):
@@ -50,6 +50,43 @@ class StoreNotice:
     text: str
     path: bytes | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+
+
+#: of several writers the first of these that any is in
+_FIRST = (
+    WriterState.FAILED,
+    WriterState.WRITING,
+    WriterState.OPENING,
+    WriterState.WAITING,
+    WriterState.OPEN,
+    WriterState.CLOSED,
+    WriterState.OFF,
+)
+
+
+def merged(statuses: Sequence[WriterStatus]) -> WriterStatus:
+    """What several writers, each with a shard of every space, are together; `detail` says what is in the way of any."""
+    if len(statuses) == 1:
+        return statuses[0]
+    spaces: dict[str, SpaceStanding] = {}
+    for status in statuses:
+        for name, one in status.spaces.items():
+            spaces[name] = _both(spaces[name], one) if name in spaces else one
+    return WriterStatus(
+        min((status.state for status in statuses), key=_FIRST.index),
+        "; ".join(status.detail for status in statuses if status.detail),
+        spaces,
+        sum(status.set_aside for status in statuses),
+    )
+
+
+def _both(one: SpaceStanding, other: SpaceStanding) -> SpaceStanding:
+    return replace(
+        one,
+        rows=None if one.rows is None or other.rows is None else one.rows + other.rows,
+        lag_rows=one.lag_rows + other.lag_rows,
+        refused="; ".join(filter(None, (one.refused, other.refused))),
+    )
 
 
 class Board:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,8 +10,10 @@ import numpy as np
 from deepdupe_daemon.config import ChromaConfig
 from deepdupe_daemon.errors import StoreError
 from deepdupe_daemon.index.chroma_child import ChromaChild, StoreRefused
-from deepdupe_daemon.index.collection import Scalar, collection_metadata, collection_name
+from deepdupe_daemon.index.collection import Scalar, collection_metadata, collection_name, server_collection_name
 from deepdupe_daemon.index.halfrows import F16Array
+from deepdupe_daemon.index.headers import read_headers
+from deepdupe_daemon.index.shard import WHOLE, Shard
 from deepdupe_daemon.index.wire import Message
 from deepdupe_daemon.model import F32Array, SpaceKey
 
@@ -26,6 +27,8 @@ _WORK_NAME = "chroma-process"
 _OPEN_TIMEOUT_S = 1800.0
 # A batch of 5,000 rows takes some 8 s on a busy core; what takes this long hangs.
 _CALL_TIMEOUT_S = 600.0
+#: a server does in 10 s what was ever seen of it; one that takes a connection and says nothing is tried again
+_SERVER_TIMEOUT_S = 120.0
 _READ_ROWS = 2000
 
 
@@ -39,16 +42,26 @@ class Store:
         environ: Mapping[str, str],
         *,
         graph: Mapping[str, int] | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
-        """`graph`: HNSW settings of new collections other than Chroma's defaults, such as `{"max_neighbors": 48}`."""
+        """`graph`: HNSW settings of new collections other than Chroma's defaults, such as `{"max_neighbors": 48}`.
+
+        `shard`: in server mode, which of the servers this is.
+        """
         self.path = state_dir / STORE_NAME
         self.embedded = config.mode == "embedded"
         self._state_dir = state_dir
         self._config = config
         self._environ = environ
         self._graph = dict(graph or {})
+        self.shard = shard
+        self._url = "" if self.embedded else config.servers[shard.number]
         self._child: ChromaChild | None = None
         self._names: dict[str, tuple[int, str]] = {}
+
+    def collection(self, key: SpaceKey, generation: int) -> str:
+        """Chroma's name for a space's collection."""
+        return collection_name(key.name, generation) if self.embedded else server_collection_name(key, self.shard)
 
     @property
     def is_open(self) -> bool:
@@ -77,22 +90,24 @@ class Store:
         if self.embedded:
             ask |= {"path": str(self.path), "lock": str(self._state_dir / _LOCK_NAME)}
         else:
-            ask |= {"url": self._config.url, "headers": self._headers()}
+            headers = read_headers(self._config.headers_credential, self._environ)
+            ask |= {"url": self._url, "headers": headers}
             ask |= {"tenant": self._config.tenant, "database": self._config.database}
-        self._child = ChromaChild(self._state_dir / _WORK_NAME)
-        counts: dict[str, int] = self._ask(ask, timeout_s=_OPEN_TIMEOUT_S)[0]["counts"]
+        self._child = ChromaChild(self._state_dir / f"{_WORK_NAME}{self.shard.suffix}")
+        timeout_s = _OPEN_TIMEOUT_S if self.embedded else _SERVER_TIMEOUT_S
+        counts: dict[str, int] = self._ask(ask, timeout_s=timeout_s)[0]["counts"]
         return counts
 
     def ensure(self, key: SpaceKey, generation: int) -> tuple[bool, int] | None:
         """Get or create the collection of a space, verified: (created now, rows). None if that was done before."""
         if self._names.get(key.name, (None,))[0] == generation:
             return None
-        name = collection_name(key.name, generation)
+        name = self.collection(key, generation)
         answer, _ = self._ask(
             {
                 "op": "collection",
                 "name": name,
-                "metadata": collection_metadata(key, generation),
+                "metadata": collection_metadata(key, generation if self.embedded else 0),
                 "hnsw": {**self._graph, "space": "cosine", "sync_threshold": self._config.sync_threshold},
             }
         )
@@ -115,6 +130,14 @@ class Store:
     def drop_collection(self, name: str) -> bool:
         """Delete a whole collection by Chroma's name for it. Says whether it was there."""
         return bool(self._ask({"op": "forget", "name": name})[0]["there"])
+
+    def drop_node(self, name: str, node: str) -> bool:
+        """Delete one node's rows of a collection that others share. Says whether the collection was there."""
+        return bool(self._ask({"op": "forget", "name": name, "node": node})[0]["there"])
+
+    def count_node(self, space: str, node: str) -> int:
+        """How many rows of one node the collection has."""
+        return int(self._ask({"op": "count", "name": self._name(space), "node": node})[0]["count"])
 
     def count(self, space: str) -> int:
         return int(self._ask({"op": "count", "name": self._name(space)})[0]["count"])
@@ -152,27 +175,13 @@ class Store:
     def _name(self, space: str) -> str:
         return self._names[space][1]
 
-    def _ask(self, ask: Message, payload: bytes = b"", timeout_s: float = _CALL_TIMEOUT_S) -> tuple[Message, bytes]:
+    def _ask(self, ask: Message, payload: bytes = b"", timeout_s: float | None = None) -> tuple[Message, bytes]:
         if self._child is None:
             raise StoreError("the store is not open")
+        if timeout_s is None:
+            timeout_s = _CALL_TIMEOUT_S if self.embedded else _SERVER_TIMEOUT_S
         try:
             return self._child.ask(ask, payload, timeout_s=timeout_s)
         except StoreRefused as refused:
-            refused.where = str(self.path) if self.embedded else self._config.url
+            refused.where = str(self.path) if self.embedded else self._url
             raise
-
-    def _headers(self) -> dict[str, str]:
-        """`Name: value` lines of the credential. Raises StoreError when it is not there."""
-        credential = self._config.headers_credential
-        if credential is None:
-            return {}
-        folder = self._environ.get("CREDENTIALS_DIRECTORY")
-        hint = f"LoadCredential={credential}:/path/of/a/file in the unit"
-        if folder is None:
-            raise StoreError(f"there is no credential {credential}", hint=hint)
-        try:
-            with open(os.path.join(folder, credential), encoding="utf-8") as file:
-                lines = [line.split(":", 1) for line in file.read().splitlines() if line.strip()]
-            return {name.strip(): value.strip() for name, value in lines}
-        except (OSError, ValueError) as error:
-            raise StoreError(f"the credential {credential} cannot be used: {error}", hint=hint) from error

@@ -18,6 +18,7 @@ from deepdupe_daemon.index.aside import set_aside
 from deepdupe_daemon.index.chroma_child import ChildLost, StoreRefused
 from deepdupe_daemon.index.collection import Scalar
 from deepdupe_daemon.index.following import Follower
+from deepdupe_daemon.index.shard import WHOLE, Shard
 from deepdupe_daemon.index.standing import Board, StoreNotice, WriterState, WriterStatus
 from deepdupe_daemon.index.store import Store
 from deepdupe_daemon.ledger import Ledger
@@ -59,6 +60,7 @@ class CollectionWriter:
         on_notice: Callable[[StoreNotice], None],
         *,
         environ: Mapping[str, str] | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
         self._state_dir = state_dir
         self._config = config
@@ -66,7 +68,8 @@ class CollectionWriter:
         self._clock = clock
         self._on_notice = on_notice
         self._environ = environ
-        self._thread = threading.Thread(target=self._run, name="collection-writer", daemon=True)
+        self._shard = shard
+        self._thread = threading.Thread(target=self._run, name=f"collection-writer{shard.suffix}", daemon=True)
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._urgent = threading.Event()  # a question or the end: do not wait for rows to gather
@@ -92,11 +95,15 @@ class CollectionWriter:
 
     def stop(self, timeout_s: float) -> None:
         """End after the batch in hand; the rest waits in the ledger. A process that still writes ends by itself."""
+        self.ask_to_stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def ask_to_stop(self) -> None:
+        """As `stop`, but returns at once."""
         self._stopping.set()
         self._wake.set()
         self._urgent.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
 
     def status(self) -> WriterStatus:
         return self._board.status
@@ -136,7 +143,8 @@ class CollectionWriter:
     # -- the thread ------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        store = Store(self._state_dir, self._config, os.environ if self._environ is None else self._environ)
+        environ = os.environ if self._environ is None else self._environ
+        store = Store(self._state_dir, self._config, environ, shard=self._shard)
         try:
             with self._open_ledger() as ledger:
                 follower = Follower(ledger, store, self._config, self._board, self._on_notice)

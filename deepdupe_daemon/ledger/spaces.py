@@ -128,23 +128,31 @@ class Spaces(Files):
 
     # -- the collection's side -------------------------------------------------------------------------------------
 
-    def unstored(self, space: str, limit: int) -> tuple[I64Array, list[bytes], F16Array]:
+    # `digests`: the first digest of a range and the first one above it, where each of several servers holds a range.
+
+    def unstored(
+        self, space: str, limit: int, digests: tuple[bytes, bytes] | None = None
+    ) -> tuple[I64Array, list[bytes], F16Array]:
         """Up to `limit` vectors that the collection lacks, as (image ids (n,), digests, rows (n, dim)), by image id."""
         found = self._space(space)
+        within, bounds = _within(digests)
         rows = self._db.rows(
             f"SELECT m.image_id, v.vector, i.digest FROM marks m JOIN {found.table} v ON v.image_id = m.image_id"
             " JOIN images i ON i.image_id = m.image_id"
-            " WHERE m.space_id = ? AND m.stored = 0 ORDER BY m.image_id LIMIT ?",
-            (found.space_id, limit),
+            f" WHERE m.space_id = ? AND m.stored = 0{within} ORDER BY m.image_id LIMIT ?",
+            (found.space_id, *bounds, limit),
         )
         return _ids(rows), [row[2] for row in rows], _matrix([row[1] for row in rows], found.key.dim)
 
-    def unwanted(self, space: str, limit: int) -> tuple[I64Array, list[bytes]]:
+    def unwanted(
+        self, space: str, limit: int, digests: tuple[bytes, bytes] | None = None
+    ) -> tuple[I64Array, list[bytes]]:
         """Up to `limit` images that the collection has although no file holds them any longer, as (ids, digests)."""
+        within, bounds = _within(digests)
         rows = self._db.rows(
             "SELECT m.image_id, i.digest FROM marks m JOIN images i ON i.image_id = m.image_id"
-            " WHERE m.space_id = ? AND m.stored = 2 ORDER BY m.image_id LIMIT ?",
-            (self._space(space).space_id, limit),
+            f" WHERE m.space_id = ? AND m.stored = 2{within} ORDER BY m.image_id LIMIT ?",
+            (self._space(space).space_id, *bounds, limit),
         )
         return _ids(rows), [row[1] for row in rows]
 
@@ -156,22 +164,39 @@ class Spaces(Files):
         """The collection no longer has these images. One that got a file meanwhile waits to be stored again."""
         self._mark(space, ids, "CASE stored WHEN 1 THEN 0 WHEN 2 THEN 3 ELSE stored END")
 
-    def clear_stored(self, space: str) -> None:
+    def stored_count(self, space: str, digests: tuple[bytes, bytes] | None = None) -> int:
+        """How many rows the collection has, if it has what it acknowledged."""
+        within, bounds = _within(digests)
+        row = self._db.one(
+            "SELECT count(*) FROM marks m JOIN images i ON i.image_id = m.image_id"
+            f" WHERE m.space_id = ? AND m.stored IN (1, 2){within}",
+            (self._space(space).space_id, *bounds),
+        )
+        assert row is not None
+        return int(row[0])
+
+    def clear_stored(self, space: str, digests: tuple[bytes, bytes] | None = None) -> None:
         """The collection was lost or is made anew: every wanted vector waits to be stored."""
         found = self._space(space)
+        within, bounds = _within(digests)
+        if within:
+            within = f" AND image_id IN (SELECT i.image_id FROM images i WHERE{within.removeprefix(' AND')})"
         with self._db.writing():
             self._db.run(
                 "UPDATE marks SET stored = CASE stored WHEN 1 THEN 0 ELSE 3 END"
-                " WHERE space_id = ? AND stored IN (1, 2)",
-                (found.space_id,),
+                f" WHERE space_id = ? AND stored IN (1, 2){within}",
+                (found.space_id, *bounds),
             )
 
-    def unstored_counts(self) -> dict[str, int]:
+    def unstored_counts(self, digests: tuple[bytes, bytes] | None = None) -> dict[str, int]:
         """How many vectors each space's collection lacks."""
+        within, bounds = _within(digests)
+        joined = " JOIN images i ON i.image_id = m.image_id" if within else ""
         return dict(
             self._db.rows(
-                "SELECT s.name, (SELECT count(*) FROM marks m WHERE m.space_id = s.space_id AND m.stored = 0)"
-                " FROM spaces s WHERE instr(s.name, '~') = 0 ORDER BY s.space_id"
+                f"SELECT s.name, (SELECT count(*) FROM marks m{joined} WHERE m.space_id = s.space_id AND m.stored = 0"
+                f"{within}) FROM spaces s WHERE instr(s.name, '~') = 0 ORDER BY s.space_id",
+                bounds,
             )
         )
 
@@ -258,6 +283,11 @@ class Spaces(Files):
 
 def _differences(known: SpaceKey, wanted: SpaceKey, fields: Sequence[str]) -> str:
     return "; ".join(f"{field} was {getattr(known, field)}, is {getattr(wanted, field)}" for field in fields)
+
+
+def _within(digests: tuple[bytes, bytes] | None) -> tuple[str, tuple[bytes, ...]]:
+    """A condition on `i.digest`, and its values."""
+    return (" AND i.digest >= ? AND i.digest < ?", digests) if digests else ("", ())
 
 
 def _ids(rows: Sequence[tuple[object, ...]]) -> I64Array:

@@ -15,7 +15,7 @@ from deepdupe_daemon.act import Kind, notice_record
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import Config
 from deepdupe_daemon.errors import ControlError
-from deepdupe_daemon.index import CollectionWriter
+from deepdupe_daemon.index import ShardedWriter
 from deepdupe_daemon.intake import Intake
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import F32Array, FileKey, SpaceKey, VerdictClass
@@ -94,7 +94,7 @@ class Pipeline:
             on_settled=self.alerter.poke,
             away=lambda: self.intake.status().offline,
         )
-        self.store = CollectionWriter(config.state_dir, config.chroma, self.open_ledger, clock, self._notice)
+        self.store = ShardedWriter(config.state_dir, config.chroma, self.open_ledger, clock, self._notice)
         self._watch = watch
         self.intake = self._intake(config)
         self.forward = ForwardThread(

@@ -88,8 +88,8 @@ def drop_old_spaces(config: Config, *, clock: Clock, environ: Mapping[str, str])
     with lock_state_dir(config.state_dir), Ledger.open(config.state_dir, clock) as ledger:
         retired = [spare for spare in ledger.spare_spaces() if spare.state == "retired"]
         # the collections first: what is cut off in between is found again by the next call
-        collections = [(spare.key.name, spare.generation) for spare in retired]
-        drop_collections(config.state_dir, config.chroma, collections, environ)
+        collections = [(spare.key, spare.generation) for spare in retired]
+        drop_collections(config.state_dir, config.chroma, ledger, collections, environ)
         for spare in retired:
             ledger.drop_spare(spare.alias)
         return [spare.alias for spare in retired]

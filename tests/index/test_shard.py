@@ -1,0 +1,51 @@
+"""Every digest belongs to one shard, and what the shards find is merged whatever their order."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepdupe_daemon.index.shard import Shard
+from deepdupe_daemon.index.sharded import best
+from deepdupe_daemon.index.standing import SpaceStanding, WriterState, WriterStatus, merged
+
+DIGESTS = st.binary(min_size=32, max_size=32) | st.sampled_from([b"\0" * 32, b"\xff" * 32])
+FOUND = st.tuples(st.text("abcdef", min_size=1), st.sampled_from([0.5, 0.75, 0.875, 1.0]), st.just({}))
+
+
+@given(DIGESTS, st.integers(2, 16))
+def test_a_digest_is_in_exactly_one_range(digest: bytes, count: int) -> None:
+    ranges = [Shard(number, count).digests for number in range(count)]
+    assert sum(low <= digest < high for low, high in ranges) == 1
+    assert Shard(0, 1).digests is None
+
+
+@given(st.integers(2, 16))
+def test_the_ranges_are_equal(count: int) -> None:
+    """To one of the 65,536 values of two bytes."""
+    firsts = [sum(low <= n.to_bytes(2, "big") + b"\0" * 30 < high for n in range(65536)) for low, high in _of(count)]
+    assert max(firsts) - min(firsts) <= 1
+
+
+def _of(count: int) -> list[tuple[bytes, bytes]]:
+    return [digests for number in range(count) if (digests := Shard(number, count).digests)]
+
+
+@given(st.lists(st.lists(FOUND, max_size=6), min_size=1, max_size=4), st.integers(1, 8), st.randoms())
+def test_the_best_of_all_are_the_best_of_the_best_of_each(lists: list, limit: int, dice) -> None:
+    everything = sorted((one for each in lists for one in each), key=lambda one: (-one[1], one[0]))
+    each_best = [best((each,), limit) for each in lists]
+    dice.shuffle(each_best)
+    assert best(tuple(each_best), limit) == everything[:limit]
+
+
+def test_what_is_in_the_way_of_one_shard_is_said_and_the_lag_is_that_of_all() -> None:
+    def one(state: WriterState, detail: str, rows: int | None, lag: int) -> WriterStatus:
+        return WriterStatus(state, detail, {"pdq.hash": SpaceStanding("pdq.hash-1", 0, rows, lag)})
+
+    away, well = one(WriterState.WAITING, "no server", 7, 5), one(WriterState.OPEN, "", 3, 0)
+    together = merged([well, away])
+    assert (together.state, together.detail, together.lag_rows) == (WriterState.WAITING, "no server", 5)
+    assert together.spaces["pdq.hash"].rows == 10
+    assert merged([one(WriterState.WRITING, "", None, 1), away]).state is WriterState.WRITING
+    assert merged([well]) is well
