@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -32,6 +33,7 @@ _FLUSH_S = 1.0  # how long rows gather before they are written: a call costs 10 
 _LINGER_S = 300.0  # an open store without work holds its rows in memory (0.5 GB per 100,000 x 1,024): let it go
 _FOREVER_S = 86_400.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 60.0
+_COUNT_EVERY_S = 5.0
 _TELL_EVERY = 60  # attempts: an outage is told of once, then about hourly
 _PATIENCE = 3  # failures in a row without a row written, before a store that passes its checks is taken for a torn one
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
@@ -221,9 +223,18 @@ class CollectionWriter:
             self._outage_told = True
             self._tell("store-unavailable", f"Chroma cannot be used now, the ledger keeps the vectors: {error}")
         self._board.put(WriterState.WAITING, str(error))
-        self._clock.wait(self._urgent, min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** min(self._failures - 1, 10)))
+        self._wait_out(follower, min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** min(self._failures - 1, 10)))
         if not self._stopping.is_set():
             self._urgent.clear()
+
+    def _wait_out(self, follower: Follower, pause_s: float) -> None:
+        """Until the next attempt, or until something is urgent; how far behind the collections are is said meanwhile."""
+        while True:
+            with contextlib.suppress(StateError):  # a ledger that is busy says it at the attempt
+                follower.work()
+            if self._clock.wait(self._urgent, min(pause_s, _COUNT_EVERY_S)) or pause_s <= _COUNT_EVERY_S:
+                return
+            pause_s -= _COUNT_EVERY_S
 
     def _is_torn(self, error: DeepDupeError | OSError) -> bool:
         if isinstance(error, StoreRefused):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +34,21 @@ class ChromaServer:
             pytest.skip("the chroma command is not installed")
         command = [chroma, "run", "--path", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder)
+
+    def contents(self) -> dict[str, set[str]]:
+        """The ids in each collection, by its name, as any other program reads them: over HTTP."""
+        collections = self._ask("collections")
+        return {
+            each["name"]: set(self._ask(f"collections/{each['id']}/get", {"include": []})["ids"])
+            for each in collections
+        }
+
+    def _ask(self, what: str, body: object = None) -> Any:
+        url = f"{self.url}/api/v2/tenants/default_tenant/databases/default_database/{what}"
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return json.load(answer)
 
     def stop(self) -> None:
         self.process.terminate()
