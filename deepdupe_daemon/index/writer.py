@@ -228,7 +228,7 @@ class CollectionWriter:
             self._urgent.clear()
 
     def _wait_out(self, follower: Follower, pause_s: float) -> None:
-        """Until the next attempt, or until something is urgent; how far behind the collections are is said meanwhile."""
+        """Until the next attempt or an urgent matter. How far behind the collections are is said meanwhile."""
         while True:
             with contextlib.suppress(StateError):  # a ledger that is busy says it at the attempt
                 follower.work()
