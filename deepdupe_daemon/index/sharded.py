@@ -10,6 +10,7 @@ import numpy as np
 from deepdupe_daemon.clock import Clock
 from deepdupe_daemon.config import ChromaConfig
 from deepdupe_daemon.index.collection import Scalar
+from deepdupe_daemon.index.following import node_of
 from deepdupe_daemon.index.place import settle_place
 from deepdupe_daemon.index.shard import Shard
 from deepdupe_daemon.index.standing import StoreNotice, WriterStatus, merged
@@ -54,6 +55,8 @@ class ShardedWriter:
             return
         with self._open_ledger() as ledger:
             settle_place(ledger, self._config)
+            if self._config.mode == "server":
+                node_of(ledger)  # made before there are threads that could each make one
         for writer in self._writers:
             writer.start()
 

@@ -118,10 +118,15 @@ def test_two_daemons_go_on_while_their_server_is_killed_and_it_catches_up(
         assert len(wanted) == 4 * PICTURES
         assert stored_on_server() == wanted, "nothing is missing, and nothing is there that is nobody's"
 
+        before = nodes[1].row_ids()
         (nodes[1].photos / "0.png").unlink()
         (nodes[1].photos / "0-copy.png").unlink()
-        eventually(lambda: len(stored_on_server()) == 4 * PICTURES - 1, PATIENCE_S, every_s=0.2)
-        assert nodes[0].row_ids() <= stored_on_server(), "a picture that one lost the other still has"
+        eventually(lambda: len(before - nodes[1].row_ids()) == 1, PATIENCE_S, every_s=0.1)
+        save(photo(300, (192, 144)), nodes[1].photos / "300.png")  # what is gone leaves with the next round
+        eventually(lambda: nodes[1].row_ids() - before, PATIENCE_S, every_s=0.1)
+        wanted = nodes[0].row_ids() | nodes[1].row_ids()
+        assert len(wanted) == 4 * PICTURES, "a picture that one lost the other still has"
+        eventually(lambda: stored_on_server() == wanted, PATIENCE_S, every_s=0.1)
     finally:
         for node in nodes:
             node.kill()
