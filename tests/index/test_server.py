@@ -151,6 +151,7 @@ def test_what_is_dropped_on_a_server_is_ours_alone(bench: Bench, server: ChromaS
         assert {facts["node"] for facts in metadatas} == {other.ledger.meta("node")}
 
 
+@pytest.mark.timeout(400)
 def test_shards_are_filled_and_retried_each_by_itself(
     bench: Bench, server: ChromaServer, tmp_path: Path, eventually
 ) -> None:
