@@ -36,6 +36,11 @@ class DenseStore:
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def ids(self) -> I64Array:
+        """The image id of every row, (n,): a view, valid until the next change."""
+        return self._places.ids
+
     def put(self, ids: I64Array, rows: npt.NDArray[np.floating]) -> None:
         half, norms = to_half(rows, self.dim)
         self._rows.reserve(len(self._places) + len(ids))

@@ -85,6 +85,15 @@ class ExactIndex:
         if store is not None:
             store.remove(np.asarray(ids, dtype=np.int64))
 
+    def keep_only(self, name: str, living: I64Array) -> int:
+        """Forget every image but those of `living` (n,) ids, in any order. Gives how many were forgotten."""
+        store = self._stores.get(name)
+        if store is None:
+            return 0
+        gone = np.setdiff1d(store.ids, living)
+        store.remove(gone)
+        return len(gone)
+
     def search(self, name: str, queries: F32Array, threshold: float, limit: int) -> list[list[Candidate]]:
         """For each query row (q, dim): all images with cosine >= `threshold`, the best `limit` of them.
 

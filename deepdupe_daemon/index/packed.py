@@ -50,6 +50,11 @@ class PackedStore:
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def ids(self) -> I64Array:
+        """The image id of every row, (n,): a view, valid until the next change."""
+        return self._places.ids
+
     def put(self, ids: I64Array, rows: npt.NDArray[np.floating]) -> None:
         """Rows for which `are_signs` holds."""
         bits = _pack(rows)

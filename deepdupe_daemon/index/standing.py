@@ -44,7 +44,7 @@ class WriterStatus:
 
 @dataclass(frozen=True, slots=True)
 class StoreNotice:
-    """`kind` is a stable slug: store-set-aside, store-unavailable, store-back, space-mismatch."""
+    """`kind` is a stable slug: store-set-aside, store-unavailable, store-back, store-renewed, space-mismatch."""
 
     kind: str
     text: str
@@ -94,6 +94,11 @@ class Board:
 
     def __init__(self, state: WriterState) -> None:
         self.status = WriterStatus(state)
+
+    @property
+    def rows(self) -> int:
+        """Of all collections, as Chroma said last."""
+        return sum(space.rows or 0 for space in self.status.spaces.values())
 
     def put(self, state: WriterState, detail: str = "") -> None:
         self.status = replace(self.status, state=state, detail=detail)

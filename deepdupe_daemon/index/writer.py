@@ -22,6 +22,7 @@ from deepdupe_daemon.index.following import Follower
 from deepdupe_daemon.index.shard import WHOLE, Shard
 from deepdupe_daemon.index.standing import Board, StoreNotice, WriterState, WriterStatus
 from deepdupe_daemon.index.store import Store
+from deepdupe_daemon.index.worn import is_worn, remove_store
 from deepdupe_daemon.ledger import Ledger
 from deepdupe_daemon.model import F32Array
 
@@ -50,7 +51,8 @@ class CollectionWriter:
 
     One thread owns the ledger connection, the store and its process. The ledger is the truth: a row is marked as stored
     after Chroma has acknowledged it, so whatever is killed when, the worst is that a batch is written twice. A store
-    that is torn is set aside and filled again as a new generation. Public methods may be called from any thread.
+    that is torn is set aside and filled again as a new generation; so is one that is worn out, which is removed. Public
+    methods may be called from any thread.
     """
 
     def __init__(
@@ -175,6 +177,8 @@ class CollectionWriter:
             self._trouble(follower, store, error)
             return False
         self._well()
+        if store.is_open and store.embedded and is_worn(store.path, self._board.rows):
+            self._renew(follower, store)
         self._board.put(WriterState.OPEN if store.is_open else WriterState.CLOSED)
         if not self._clock.wait(self._wake, _LINGER_S if store.is_open else _FOREVER_S):
             store.end(timeout_s=30.0)
@@ -240,6 +244,15 @@ class CollectionWriter:
         if isinstance(error, StoreRefused):
             return error.kind == "torn" or (error.kind == "failed" and self._failures >= _PATIENCE)
         return isinstance(error, ChildLost) and (error.died_of in _CRASHES or self._failures >= _PATIENCE)
+
+    def _renew(self, follower: Follower, store: Store) -> None:
+        """Fill the store anew: it is full of places of deleted rows. Where its process does not end, later."""
+        if not store.end(timeout_s=30.0):
+            return
+        remove_store(store.path)
+        rows = follower.begin_again(new_generation=True)
+        self._tell("store-renewed", f"Chroma's store was worn by deletions and is filled anew: {rows} rows")
+        self._wake.set()
 
     def _set_aside(self, follower: Follower, store: Store, reason: str) -> None:
         moved, removed = set_aside(store.path, self._clock.now_ns())

@@ -10,7 +10,7 @@ import numpy as np
 from deepdupe_daemon.index import ExactIndex
 from deepdupe_daemon.judge import BundleFile, JudgePolicy, PairEvidence, Ruling, decide, proposed, same_bundle
 from deepdupe_daemon.ledger import FileRow, ImageRow, Ledger
-from deepdupe_daemon.model import F32Array
+from deepdupe_daemon.model import F32Array, FileState
 from deepdupe_daemon.service.background import BACKGROUND_ROWS, Background, load_background, take_background
 from deepdupe_daemon.service.proofs import Pair, Picture, Proofs
 from deepdupe_daemon.vision import PDQ_SPACE, DecoderPool, PdqEmbedder
@@ -22,6 +22,9 @@ __all__ = ["Examiner", "Finding", "Proposal", "Subject", "measured"]
 #: was within the threshold, the other was 5 bits beyond it at most. So recall looks a little further, and what counts
 #: is the smaller of the two, whichever picture came last.
 _PDQ_SLACK_BITS = 8
+
+#: images without a living file that the index may hold, however few there are in all: to find them reads all ids
+LEAST_GONE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,20 @@ class Examiner:
                     normalised[space] = background.score(similarity, subject.vectors[space], row, ids)
             proposals.append(Proposal(image_id, found[image_id], normalised))
         return proposals
+
+    def forget_gone(self) -> int:
+        """Take images without a living file out of the index, once they are a fifth of it; gives how many.
+
+        They take memory, and places among the likest that recall gives. One that comes back is judged again, and so
+        added again, as after a restart, which loads the living ones alone.
+        """
+        counts = self._ledger.counts()
+        most = counts[FileState.SEEN] + counts[FileState.INDEXED]
+        full = [space for space in self.thresholds if self.index.size(space) > most + max(LEAST_GONE, most // 4)]
+        if not full:
+            return 0
+        living = self._ledger.living_images()
+        return sum(self.index.keep_only(space, living) for space in full)
 
     def take_backgrounds(self) -> None:
         """Give each space whose scores are normalised its background, once it holds enough. Writes to the ledger."""

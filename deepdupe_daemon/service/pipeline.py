@@ -317,7 +317,7 @@ class Pipeline:
         self._note_walked()
         if self._changed.is_set() and self.judging_ready.is_set():
             self._changed.clear()
-            self.inbox.put(Question(self._judge_orphans_again))
+            self.inbox.put(Question(self._follow_changes))
 
     def _note_walked(self) -> None:
         if not self.switches.any:
@@ -335,8 +335,10 @@ class Pipeline:
             raise ControlError("the daemon is stopping", hint="ask again when it runs")
         return bool(question.answer.result())
 
-    def _judge_orphans_again(self) -> int:
-        return self._judging_ledger.judge_orphans_again()
+    def _follow_changes(self) -> None:
+        """What intake changed, in the judging thread: keepers that are gone, pictures that nobody has any longer."""
+        self._judging_ledger.judge_orphans_again()
+        self.examiner.forget_gone()
 
     def _pending(self) -> None:
         """Intake changed the ledger: rows wait to be seen, or came back and wait to be judged, or are gone."""

@@ -125,18 +125,21 @@ class Court:
     def gone(self, name: str) -> None:
         self.ledger.note_gone(self._row(name).key.path)
 
-    def judge(self) -> None:
-        """Judge all that was seen and not judged, as the judging thread does."""
-        inbox = Inbox()
-        inbox.close()
-        examiner = Examiner(
+    def examiner(self, *, max_candidates: int = 64) -> Examiner:
+        return Examiner(
             index=self._index,
             ledger=self.ledger,
             pool=self.workers,  # type: ignore[arg-type]  # the only method of a pool that is called here
             policy=JudgePolicy(),
             thresholds={SPACE.name: THRESHOLD},
-            max_candidates=64,
+            max_candidates=max_candidates,
         )
+
+    def judge(self, *, max_candidates: int = 64) -> None:
+        """Judge all that was seen and not judged, as the judging thread does."""
+        inbox = Inbox()
+        inbox.close()
+        examiner = self.examiner(max_candidates=max_candidates)
         Judging(
             inbox=inbox,
             ledger=self.ledger,
