@@ -152,7 +152,7 @@ def test_a_good_reload_is_taken_over_while_the_process_goes_on(
     pid, config = service.main_pid(), "/etc/deepdupe-daemon/deepdupe.yaml"
     before = service.box.path(config).read_text()
     try:
-        service.write(config, before + "  exclude: ['*.skip']\n")
+        service.write(config, before.replace("intake:\n", "intake:\n  exclude: ['*.skip']\n"))
         service.systemctl("reload", UNIT)
         eventually(lambda: service.told(Kind.RELOADED.message_id), timeout_s=60)
         assert "intake.exclude" in service.told(Kind.RELOADED.message_id)[-1]["MESSAGE"]
