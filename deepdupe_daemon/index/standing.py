@@ -96,9 +96,10 @@ class Board:
         self.status = WriterStatus(state)
 
     @property
-    def rows(self) -> int:
-        """Of all collections, as Chroma said last."""
-        return sum(space.rows or 0 for space in self.status.spaces.values())
+    def rows(self) -> int | None:
+        """Of all collections, as Chroma said last; None where one of them was not asked yet."""
+        rows = [space.rows for space in self.status.spaces.values()]
+        return None if None in rows else sum(each or 0 for each in rows)
 
     def put(self, state: WriterState, detail: str = "") -> None:
         self.status = replace(self.status, state=state, detail=detail)

@@ -177,8 +177,6 @@ class CollectionWriter:
             self._trouble(follower, store, error)
             return False
         self._well()
-        if store.is_open and store.embedded and is_worn(store.path, self._board.rows):
-            self._renew(follower, store)
         self._board.put(WriterState.OPEN if store.is_open else WriterState.CLOSED)
         if not self._clock.wait(self._wake, _LINGER_S if store.is_open else _FOREVER_S):
             store.end(timeout_s=30.0)
@@ -198,6 +196,8 @@ class CollectionWriter:
             more = bool(work) and follower.one_round(work)
             if work:
                 self._well()
+            if self._is_worn(follower, store):
+                more = self._renew(follower, store) or more
         follower.count()
         follower.work()
 
@@ -245,14 +245,26 @@ class CollectionWriter:
             return error.kind == "torn" or (error.kind == "failed" and self._failures >= _PATIENCE)
         return isinstance(error, ChildLost) and (error.died_of in _CRASHES or self._failures >= _PATIENCE)
 
-    def _renew(self, follower: Follower, store: Store) -> None:
-        """Fill the store anew: it is full of places of deleted rows. Where its process does not end, later."""
+    def _is_worn(self, follower: Follower, store: Store) -> bool:
+        """Asked after each round, since under steady arrivals and deletions there is no last one."""
+        if not (store.embedded and store.is_open) or self._stopping.is_set():
+            return False
+        rows = self._board.rows
+        if rows is None or not is_worn(store.path, rows):
+            return False
+        follower.count()  # what the board says may be of an hour ago
+        rows = self._board.rows
+        return rows is not None and is_worn(store.path, rows)
+
+    def _renew(self, follower: Follower, store: Store) -> bool:
+        """Fill the store anew: it is full of places of deleted rows. False where its process does not end yet."""
         if not store.end(timeout_s=30.0):
-            return
+            return False
+        follower.forget()
         remove_store(store.path)
         rows = follower.begin_again(new_generation=True)
         self._tell("store-renewed", f"Chroma's store was worn by deletions and is filled anew: {rows} rows")
-        self._wake.set()
+        return True
 
     def _set_aside(self, follower: Follower, store: Store, reason: str) -> None:
         moved, removed = set_aside(store.path, self._clock.now_ns())
