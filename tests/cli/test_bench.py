@@ -22,10 +22,13 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_every_stage_and_the_whole_have_figures_and_nothing_is_left(
-    deepdupe: Deepdupe, photos: Path, tmp_path: Path, environment: dict[str, str]
+    deepdupe: Deepdupe,
+    photos: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    environment: dict[str, str],
 ) -> None:
-    temporary = tmp_path / "t"
-    temporary.mkdir()
+    temporary = tmp_path_factory.mktemp("t")  # short: a state dir below it has to leave room for a socket's address
     environment["TMPDIR"] = str(temporary)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in photos.iterdir()}
     given = ("--known", "500", "--seconds", "0.3", "--json", "--plot", "bars.png")

@@ -24,7 +24,8 @@ from deepdupe_daemon.service.carrying import Carrying
 from deepdupe_daemon.service.switches import Switches, switches
 from tests.conftest import Eventually
 from tests.service.pictures import photo, save
-from tests.service.test_pipeline import Running, running
+from tests.service.service_thread import ServiceThread
+from tests.service.test_pipeline import running
 
 Write = Callable[..., Config]
 
@@ -67,7 +68,7 @@ def switched(config: Config, photos: Path) -> bool:
         return switch is not None and switch.walked_at_ns is not None
 
 
-def begin(service: Running, config: Config, photos: Path, files: int, eventually: Eventually) -> None:
+def begin(service: ServiceThread, config: Config, photos: Path, files: int, eventually: Eventually) -> None:
     """Wait until all that was there is judged, and the first walk since the switch is over."""
     eventually(lambda: indexed(config, files) and switched(config, photos), timeout_s=60)
 
@@ -111,7 +112,7 @@ def test_a_copy_that_arrives_is_moved_told_listed_and_restored_for_good(
         assert client.request("status")["quarantine"] == numbers(config)
 
 
-def alerts_by_name(service: Running, count: int) -> dict[bytes, object] | None:
+def alerts_by_name(service: ServiceThread, count: int) -> dict[bytes, object] | None:
     records = service.told(Kind.DUPLICATE_FOUND)
     names = {os.path.basename(bytes(r.fields["PATH"])): r.fields["ACTION"] for r in records}  # type: ignore[arg-type]
     return names if len(names) == count else None
@@ -187,7 +188,7 @@ def test_the_breaker_bounds_what_a_mistaken_threshold_does(
     assert numbers(config)["actions"] == {"quarantined": 5}
     assert len(list(photos.glob("*.png"))) == 16, "a mistake costs five moves, and each can be undone"
     assert (stop.level, stop.fields["REASON"]) == (
-        Priority.WARNING,
+        Priority.CRITICAL,
         "5 files were quarantined within the last hour (quarantine.breaker.most)",
     )
     with open_quarantine_desk(config, SystemClock(), lambda _record: None) as desk:
