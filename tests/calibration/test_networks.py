@@ -27,6 +27,7 @@ from deepdupe_daemon.config import DecoderConfig, ModelConfig
 from deepdupe_daemon.model import F32Array
 from deepdupe_daemon.vision import load_embedder
 from deepdupe_daemon.vision.copies import EDITED, RE_ENCODED, make_copy
+from deepdupe_daemon.vision.decode.opening import load_decoders
 from tests.service.pictures import photo
 from tests.service.pictures import save as save_photo
 from tests.vision.networks import save_safetensors, tiny_clip, tiny_clip_config
@@ -146,6 +147,7 @@ def test_miniatures(tmp_path: Path) -> None:
 def test_true_sizes(data_dir: Path, tmp_path: Path) -> None:
     """PDQ, CLIP ViT-B/32 and DINOv3 ViT-S/16. The references open the files, make the copies' inputs and run the
     network with the checkpoint's own library."""
+    load_decoders()  # a HEIC copy is opened here too
     references: dict[str, Callable[[list[Image.Image]], torch.Tensor]] = {}
     models = [ModelConfig()]
     for name in ("clip-vit-b-32", "dinov3-vit-s-16"):
