@@ -24,7 +24,7 @@ Found = tuple[str, float, Mapping[str, Scalar]]
 
 
 class ShardedWriter:
-    """The writers of all shards: one for the embedded store or a single server. Public as `CollectionWriter`.
+    """The writers of all shards: one for the embedded store or a single server.
 
     Each shard has a thread, a ledger connection and a process of its own, so a server that is away holds up its own
     rows and no others.
@@ -42,6 +42,7 @@ class ShardedWriter:
     ) -> None:
         self._config = config
         self._open_ledger = open_ledger
+        self._clock = clock
         count = len(config.servers) if config.mode == "server" else 1
         self._writers = [
             CollectionWriter(
@@ -65,11 +66,12 @@ class ShardedWriter:
             writer.poke()
 
     def stop(self, timeout_s: float) -> None:
-        """As `CollectionWriter.stop`, all at once."""
+        """As `CollectionWriter.stop`, all at once: `timeout_s` is for all of them together."""
+        deadline_s = self._clock.monotonic_s() + timeout_s
         for writer in self._writers:
             writer.ask_to_stop()
         for writer in self._writers:
-            writer.stop(timeout_s)
+            writer.stop(max(0.0, deadline_s - self._clock.monotonic_s()))
 
     def status(self) -> WriterStatus:
         return merged([writer.status() for writer in self._writers])
