@@ -2,7 +2,8 @@
 
 This room promises: `ExactIndex` misses nothing (recall 1.0, at any batch size, on any device), and gives the same
 similarity for a pair whatever the order, batch or restart. `CollectionWriter` keeps one Chroma collection per space
-behind the ledger, for other programs; no verdict waits for it, and whatever becomes of it, the ledger fills it again.
+behind the ledger, for other programs, and `ShardedWriter` has one such writer for each server; no verdict waits for
+them, and whatever becomes of a collection, the ledger fills it again.
 
 Importing this package loads nothing heavy; its names load on first use. Only `chroma_process`, which runs as a process
 of its own, ever imports chromadb.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepdupe_daemon.clock import ManualClock
+from deepdupe_daemon.config import ChromaConfig
 from deepdupe_daemon.index.shard import Shard
-from deepdupe_daemon.index.sharded import best
+from deepdupe_daemon.index.sharded import ShardedWriter, best
 from deepdupe_daemon.index.standing import SpaceStanding, WriterState, WriterStatus, merged
 
 DIGESTS = st.binary(min_size=32, max_size=32) | st.sampled_from([b"\0" * 32, b"\xff" * 32])
@@ -50,3 +54,23 @@ def test_what_is_in_the_way_of_one_shard_is_said_and_the_lag_is_that_of_all() ->
     assert together.spaces["pdq.hash"].rows == 10
     assert merged([one(WriterState.WRITING, "", None, 1), away]).state is WriterState.WRITING
     assert merged([well]) is well
+
+
+def test_a_stop_has_its_time_for_all_shards_together(tmp_path: Path) -> None:
+    clock = ManualClock()
+    given_s: list[float] = []
+
+    class Hanging:
+        def ask_to_stop(self) -> None:
+            assert not given_s, "all are asked before one is waited for"
+
+        def stop(self, timeout_s: float) -> None:
+            given_s.append(timeout_s)
+            clock.advance(min(timeout_s, 4))
+
+    config = ChromaConfig(mode="server", urls=("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"))
+    writer = ShardedWriter(tmp_path, config, lambda: pytest.fail("not opened"), clock, print)
+    assert len(writer._writers) == 3
+    writer._writers = [Hanging() for _ in range(3)]
+    writer.stop(6)
+    assert given_s == pytest.approx([6, 2, 0])
